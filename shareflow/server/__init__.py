@@ -1,0 +1,1 @@
+"""The embedded Temporal server: finding or building its binary, and running it."""
