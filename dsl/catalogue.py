@@ -1,0 +1,159 @@
+"""Every code that a spec problem can carry, with its cause and its fix.
+
+``S0xx`` files and YAML, ``S1xx`` one document, ``S2xx`` the set as a whole. A code never changes its meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """One code: what it is about, why it comes up, what to do."""
+
+    title: str
+    cause: str
+    fix: str
+
+
+CATALOGUE: Mapping[str, Entry] = MappingProxyType(
+    {
+        "S001": Entry(
+            "a file or directory cannot be read",
+            "The path is missing, is not a regular file, leads out of its directory, or may not be read.",
+            "Correct the path or its permissions.",
+        ),
+        "S002": Entry(
+            "there is nothing to read",
+            "No path was given, or no document is in the files that were found.",
+            "Name a directory with *.yaml or *.yml files that hold at least one document.",
+        ),
+        "S003": Entry(
+            "a file is too large",
+            "A spec file may have 1 MiB at most.",
+            "Split the file; a directory may hold many.",
+        ),
+        "S004": Entry(
+            "a file is not UTF-8 text",
+            "The bytes at this place are not UTF-8, perhaps because the file is in another encoding.",
+            "Save the file as UTF-8.",
+        ),
+        "S005": Entry(
+            "a character is not allowed",
+            "Control characters, invisible direction marks and unpaired surrogates hide what a file says.",
+            "Remove the character.",
+        ),
+        "S006": Entry(
+            "the text is not YAML",
+            "The YAML parser cannot go on at this place.",
+            "Follow the help line; often a quote, a bracket or an indentation is missing.",
+        ),
+        "S007": Entry(
+            "anchors and aliases are not used",
+            "An alias makes a file mean more than it shows.",
+            "Write the value out where it is needed.",
+        ),
+        "S008": Entry(
+            "merge keys are not used",
+            "`<<` takes keys from elsewhere, which hides what a document says.",
+            "Write the keys out.",
+        ),
+        "S009": Entry(
+            "tags and directives are not used",
+            "Values are read by the rules of YAML 1.2 alone.",
+            "Remove the tag or directive; quote a value to make it text.",
+        ),
+        "S010": Entry(
+            "a key is there twice",
+            "Of two equal keys in one mapping, only one could count.",
+            "Remove or rename one of them.",
+        ),
+        "S011": Entry(
+            "the nesting is too deep",
+            "Collections may be nested 32 levels deep.",
+            "Make the document flatter.",
+        ),
+        "S012": Entry(
+            "a file has too many values",
+            "A file may have 10,000 keys and values.",
+            "Split the file.",
+        ),
+        "S013": Entry(
+            "a key is not text",
+            "Every key is text; numbers, true, false and null are not, unless they are quoted.",
+            "Quote the key.",
+        ),
+        "S014": Entry(
+            "a number cannot be used",
+            "Numbers are finite and have 30 digits at most.",
+            "Write a smaller number, or quote it to make it text.",
+        ),
+        "S101": Entry(
+            "the kind is unknown",
+            "The document is of a kind that this version does not have.",
+            "Use one of the kinds that the help line lists.",
+        ),
+        "S102": Entry(
+            "the API version is unknown",
+            "Every document says which version of the language it is written in.",
+            "Write `apiVersion: shareflow/v1`.",
+        ),
+        "S103": Entry(
+            "a key is missing",
+            "The document lacks a key that it must have.",
+            "Add the key.",
+        ),
+        "S104": Entry(
+            "a key is unknown",
+            "The document has a key that its kind does not have.",
+            "Correct or remove the key.",
+        ),
+        "S105": Entry(
+            "a value has the wrong type",
+            "The key wants a value of another type. Nothing is converted silently.",
+            "Write a value of the type that the message names.",
+        ),
+        "S106": Entry(
+            "a value is not allowed",
+            "The value has the right type, but is out of range or malformed.",
+            "Write a value that the message allows.",
+        ),
+        "S107": Entry(
+            "a secret is written into the file",
+            "Spec files live in version control, so they refer to secrets and never hold them.",
+            "Write {env: NAME} or {file: PATH}; the worker reads it when it starts.",
+        ),
+        "S109": Entry(
+            "a document is not a mapping",
+            "A document is a mapping with apiVersion, kind, and the keys of its kind.",
+            "Write keys and values.",
+        ),
+        "S201": Entry(
+            "a name is there twice",
+            "Names are unique per kind in the whole set, pool names in their backend.",
+            "Rename or remove one of them.",
+        ),
+        "S202": Entry(
+            "a reference leads nowhere",
+            "The name refers to something that is not in the set.",
+            "Correct the name, or add what it names.",
+        ),
+        "S203": Entry(
+            "no pool can satisfy a type",
+            "Every pool of the set declares a value that the type does not accept.",
+            "Change what the type requires or what a pool declares.",
+        ),
+        "S204": Entry(
+            "no pool declares an attribute",
+            "The type requires an attribute that no pool of the set declares and no built-in driver reports.",
+            "Correct the name, or declare the attribute on the pools that have it.",
+        ),
+        "S205": Entry(
+            "a word looks like true or false",
+            "`yes`, `no`, `on` and `off` are text in YAML 1.2.",
+            "Write true or false, or quote the word to keep it as text.",
+        ),
+    }
+)

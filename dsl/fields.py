@@ -1,0 +1,187 @@
+"""The types of values in documents: how each is read, what it refuses, and what the refusal says.
+
+Nothing is converted silently. Sizes become bytes, durations seconds, ratios and percentages exact fractions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
+
+from dsl.problems import shown
+from shareflow.contracts.units import MAX_BYTES, SIZE_UNITS, format_size, parse_duration, parse_size
+
+DAY = 86_400
+MAX_DURATION = 3_650 * DAY
+
+AttributeScalar = bool | int | str
+AttributeValue = bool | int | str | tuple[str, ...]
+
+_SIZE_TEXT = re.compile(rf"[0-9][0-9_]*(?:\.[0-9]+)? ?(?:{'|'.join(SIZE_UNITS)})", re.ASCII)
+
+
+class Refusal(ValueError):
+    """Why a value is not allowed, the next step, and the rule in a few words. Raised by validators only."""
+
+    def __init__(self, message: str, hint: str = "", label: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.label = label
+
+
+def _name(what: str, pattern: str, rule: str) -> AfterValidator:
+    compiled = re.compile(pattern, re.ASCII)
+
+    def check(value: str) -> str:
+        if compiled.fullmatch(value):
+            return value
+        better = re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-") if value.isascii() else ""
+        hint = f"write `{better}`" if compiled.fullmatch(better) else f"use {rule}"
+        raise Refusal(f"`{shown(value)}` cannot be {what}", hint, rule)
+
+    return AfterValidator(check)
+
+
+def _with_unit(value: object, parse: Callable[[object], int], example: str) -> int:
+    """Runs a parser of :mod:`shareflow.contracts.units` and splits its message into fact and next step."""
+    try:
+        return parse(value)
+    except ValueError as error:
+        fact, _, hint = str(error).partition("; ")
+        unit, better = re.search(r"unknown unit '(\w+)'", fact), re.search(r"did you mean (\w+)\?", hint)
+        if unit is not None and better is not None:
+            hint = f"did you mean `{str(value).strip().removesuffix(unit[1]).rstrip()} {better[1]}`?"
+        raise Refusal(fact, hint or example) from None
+
+
+def _size(value: object) -> int:
+    size = _with_unit(value, parse_size, "write a size, like 10 GiB")
+    if not 0 <= size <= MAX_BYTES:
+        raise Refusal(f"{shown(value)} is out of range", f"use a size from 0 B to {format_size(MAX_BYTES)}")
+    return size
+
+
+def _duration(value: object) -> int:
+    seconds = _with_unit(value, parse_duration, "write a duration, like 7 d")
+    if not 0 <= seconds <= MAX_DURATION:
+        raise Refusal(f"{shown(value)} is out of range", f"use a duration from 0 s to {MAX_DURATION // DAY} d")
+    return seconds
+
+
+def _fraction(value: object) -> Fraction:
+    """An exact number from a whole number, a decimal fraction, or either as text."""
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,12})?", value, re.ASCII):
+        return Fraction(value)
+    if isinstance(value, int | Decimal | Fraction) and not isinstance(value, bool):
+        return Fraction(value)
+    raise Refusal(f"`{shown(value)}` is not a number", "write a number, like 1.5")
+
+
+def _decimal_text(value: Fraction) -> str:
+    """The exact decimal form; every fraction here was written as one."""
+    return str(value) if value.denominator == 1 else str(Decimal(value.numerator) / Decimal(value.denominator))
+
+
+def _ratio(value: object) -> Fraction:
+    ratio = _fraction(value)
+    if not 1 <= ratio <= 1000:
+        raise Refusal(f"{shown(value)} is out of range", "use a ratio from 1 to 1000")
+    return ratio
+
+
+def _percent(value: object) -> Fraction:
+    bare = value[:-1].rstrip() if isinstance(value, str) and value.endswith("%") else value
+    percent = _fraction(bare)
+    if not 0 <= percent <= 100:
+        raise Refusal(f"{shown(value)} is out of range", "use a percentage from 0 to 100")
+    return percent
+
+
+def attribute_scalar(value: object) -> AttributeScalar:
+    """A value of an attribute: true or false, a whole number, or text. Text such as ``4 KiB`` is its bytes.
+
+    Raises:
+        Refusal: the value is none of these, or text of more than 255 characters.
+    """
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        if abs(value) > MAX_BYTES:
+            raise Refusal(f"{shown(value)} is out of range", f"use a number up to {MAX_BYTES}")
+        return value
+    if not isinstance(value, str):
+        kind = "a fraction" if isinstance(value, Decimal) else "empty" if value is None else "a list or a mapping"
+        raise Refusal(f"an attribute cannot be {kind}", "write true, false, a whole number or text")
+    if not value or len(value) > 255 or "\n" in value:
+        raise Refusal("the text of an attribute has 1 to 255 characters in one line")
+    return _size(value) if _SIZE_TEXT.fullmatch(value) else value
+
+
+def _attribute(value: object) -> AttributeValue:
+    if not isinstance(value, list | tuple):
+        return attribute_scalar(value)
+    if not value:
+        raise Refusal("the list is empty", "write at least one value, or remove the key")
+    for item in value:
+        if not isinstance(item, str) or not 0 < len(item) <= 255:
+            raise Refusal(f"a list of an attribute holds text, not {shown(item)}", "quote it")
+    return tuple(value)
+
+
+def _as_json(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _as_list(value: object) -> object:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+Name = Annotated[
+    str, _name("a name", r"[a-z][a-z0-9-]{0,30}", "1 to 31 small letters, digits and dashes, a letter first")
+]
+AttributeName = Annotated[
+    str,
+    _name("the name of an attribute", r"[a-z][a-z0-9_]{0,62}", "1 to 63 small letters, digits and _, a letter first"),
+]
+DriverName = Annotated[
+    str,
+    _name("a driver", r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}", "1 to 128 letters, digits and . _ : -, a letter first"),
+]
+Project = Annotated[
+    str,
+    _name("a project", r"\*|(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{0,62}", '"*", or 1 to 63 letters, digits and . _ -'),
+]
+Text = Annotated[str, Field(max_length=1000)]
+Size = Annotated[int, PlainValidator(_size), WithJsonSchema({"type": ["integer", "string"], "examples": ["10 GiB"]})]
+Duration = Annotated[
+    int, PlainValidator(_duration), WithJsonSchema({"type": ["integer", "string"], "examples": ["7 d"]})
+]
+Ratio = Annotated[
+    Fraction,
+    PlainValidator(_ratio),
+    PlainSerializer(_decimal_text),
+    WithJsonSchema({"type": ["number", "string"], "examples": [1.5]}),
+]
+Percent = Annotated[
+    Fraction,
+    PlainValidator(_percent),
+    PlainSerializer(_decimal_text),
+    WithJsonSchema({"type": ["number", "string"], "examples": [10]}),
+]
+Attribute = Annotated[
+    AttributeValue,
+    PlainValidator(_attribute),
+    PlainSerializer(_as_json),
+    WithJsonSchema({"type": ["boolean", "integer", "string", "array"], "examples": ["ssd"]}),
+]
+Accepted = Annotated[
+    tuple[Annotated[AttributeScalar, PlainValidator(attribute_scalar)], ...],
+    BeforeValidator(_as_list),
+    Field(strict=False, min_length=1, max_length=64),
+    WithJsonSchema({"type": ["boolean", "integer", "string", "array"], "examples": ["ssd", ["ssd", "nvme"]]}),
+]

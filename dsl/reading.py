@@ -1,0 +1,296 @@
+"""One document from its tree: the model of its kind, or every problem it has, each with its place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from dsl.documents import (
+    API_VERSION,
+    KINDS,
+    Marks,
+    PoolSpec,
+    QuotaLimits,
+    SizeLimits,
+    SnapshotRules,
+    SpecDocument,
+)
+from dsl.fields import Refusal
+from dsl.problems import Problem, Source, Span, looks_secret, shown, suggest
+from dsl.yaml_tree import Entries, Items, Node, Path, Scalar, find, find_key, to_plain
+
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_URL_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
+_TRUTH_WORDS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
+_WANTED = {
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "string_type": "text",
+    "tuple_type": "a list",
+    "mapping_type": "a mapping",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+_EXAMPLES = {
+    "name": "name: rack1",
+    "driver": "driver: directory",
+    "pools": "pools: [{name: rack1}]",
+    "project": 'project: "*"',
+    "limits": "limits: {}",
+    "snapshots": "snapshots: {allowed: true}",
+    "require": "require: {media: ssd}",
+    "attributes": "attributes: {media: ssd}",
+    "options": "options: {path: pools/rack1}",
+}
+
+
+def read_document(node: Node, source: Source) -> SpecDocument | list[Problem]:
+    """The document that a tree holds, or its problems (never an empty list)."""
+    if not isinstance(node, Entries):
+        hint = f"begin it with `apiVersion: {API_VERSION}` and `kind: ...`"
+        return [source.problem("S109", f"a document is a mapping, not {_kind_of(node)}", node.span, hint=hint)]
+    problems = list(_header_problems(node, source))
+    if problems:
+        return problems
+    kind = str(to_plain(find(node, ("kind",))))
+    body = {key.text: _value(value) for key, value in node.entries if key.text not in ("apiVersion", "kind")}
+    if kind == "Backend":
+        problems += _secret_problems(node, source)
+    try:
+        document = KINDS[kind].model_validate(body)
+    except ValidationError as error:
+        problems += [_translate(detail, node, kind, source) for detail in _own_mistakes(error, kind)]
+        return problems
+    return problems or document.placed(Marks(source, node))
+
+
+def _own_mistakes(error: ValidationError, kind: str) -> list[ErrorDetails]:
+    """The author's mistakes, without what only follows from another one.
+
+    A list whose item was refused is also too short, and a mistyped key is also a missing one.
+    """
+    details = error.errors(include_url=False, include_input=False)
+    paths = [_path(detail) for detail in details]
+    above = {path[:length] for path in paths for length in range(len(path))}
+    unknown = [path for detail, path in zip(details, paths, strict=True) if detail["type"] == "extra_forbidden"]
+    meant = {(*path[:-1], suggest(str(path[-1]), _keys_at(path[:-1], kind))) for path in unknown}
+    return [
+        detail
+        for detail, path in zip(details, paths, strict=True)
+        if path not in above and not (detail["type"] == "missing" and path in meant)
+    ]
+
+
+def truth_word_warnings(node: Entries, source: Source) -> Iterator[Problem]:
+    """A warning for each plain ``yes``, ``no``, ``on`` or ``off`` where an attribute has its value."""
+    for path in _attribute_paths(node):
+        below = find(node, path)
+        for _, value in below.entries if isinstance(below, Entries) else ():
+            for scalar in value.items if isinstance(value, Items) else (value,):
+                if isinstance(scalar, Scalar) and scalar.plain and scalar.text.lower() in _TRUTH_WORDS:
+                    word = _TRUTH_WORDS[scalar.text.lower()]
+                    message = f"`{scalar.text}` is text, not {word}"
+                    hint = f'write {word}, or "{scalar.text}" to keep it as text'
+                    yield source.problem("S205", message, scalar.span, hint=hint, severity="warning")
+
+
+def _attribute_paths(node: Entries) -> Iterator[Path]:
+    yield ("require",)
+    pools = node.get("pools")
+    for index in range(len(pools.items) if isinstance(pools, Items) else 0):
+        yield ("pools", index, "attributes")
+
+
+def _header_problems(node: Entries, source: Source) -> Iterator[Problem]:
+    """What is wrong with ``apiVersion`` and ``kind``; without them nothing else can be judged."""
+    start = node.entries[0][0].span if node.entries else node.span
+    for key, known, code in (("kind", tuple(KINDS), "S101"), ("apiVersion", (API_VERSION,), "S102")):
+        value = node.get(key)
+        if value is None:
+            wrong = next((k for k, _ in node.entries if suggest(k.text, [key]) is not None), None)
+            span = wrong.span if wrong is not None else start
+            hint = f"write `{key}: {known[0]}`" if len(known) == 1 else f"add `{key}:` with one of {', '.join(known)}"
+            yield source.problem("S103", f"`{key}` is missing", span, hint=hint)
+        elif not isinstance(value, Scalar) or value.value not in known:
+            text = shown(value.text) if isinstance(value, Scalar) else _kind_of(value)
+            near = suggest(text, known)
+            hint = f"did you mean `{near}`?" if near else f"use one of {', '.join(known)}"
+            what = "kind" if key == "kind" else "API version"
+            hint = hint if len(known) > 1 else f"write `{key}: {known[0]}`"
+            yield source.problem(code, f"unknown {what} `{text}`", value.span, hint=hint)
+
+
+def _value(node: Node) -> object:
+    """The tree as values for a model: fractions stay exact, except inside options, which are a driver's own."""
+    if isinstance(node, Entries):
+        return {k.text: to_plain(v) if k.text == "options" else _value(v) for k, v in node.entries}
+    if isinstance(node, Items):
+        return [_value(item) for item in node.items]
+    return node.value
+
+
+def _secret_problems(node: Entries, source: Source) -> Iterator[Problem]:
+    pools = node.get("pools")
+    for owner in (node, *(pools.items if isinstance(pools, Items) else ())):
+        options = owner.get("options") if isinstance(owner, Entries) else None
+        if options is not None:
+            yield from _secrets_in(options, source)
+
+
+def _secrets_in(node: Node, source: Source) -> Iterator[Problem]:
+    if isinstance(node, Entries):
+        for key, value in node.entries:
+            if looks_secret(key.text):
+                yield from _check_reference(key.text, value, source)
+            else:
+                yield from _secrets_in(value, source)
+    elif isinstance(node, Items):
+        for item in node.items:
+            yield from _secrets_in(item, source)
+    elif isinstance(node.value, str) and _URL_PASSWORD.search(node.value):
+        hint = "write the password as an option of its own: `password: {env: NAME}`"
+        yield source.problem("S107", "the address holds a password", node.span, hint=hint, mask=True)
+
+
+def _check_reference(key: str, value: Node, source: Source) -> Iterator[Problem]:
+    name = shown(key)
+    words = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name)
+    variable = re.sub(r"[^A-Z0-9]+", "_", words.upper()).strip("_") or "NAME"
+    hint = f"write `{name}: {{env: {variable}}}` or `{name}: {{file: /path/to/it}}`"
+    message = f"`{name}` must be a reference, not the secret itself"
+    if not isinstance(value, Entries):
+        yield source.problem("S107", message, value.span, label="a value", hint=hint, mask=True)
+        return
+    keys = [entry.text for entry, _ in value.entries]
+    if len(keys) != 1 or keys[0] not in ("env", "file"):
+        yield source.problem("S107", f"`{name}` must have one key, `env` or `file`", value.span, hint=hint, mask=True)
+        return
+    target = value.entries[0][1]
+    text = target.value if isinstance(target, Scalar) else None
+    if not isinstance(text, str) or not text or (keys[0] == "env" and not _ENV_NAME.fullmatch(text)):
+        what = "the name of a variable" if keys[0] == "env" else "the path of a file"
+        yield source.problem("S107", f"`{keys[0]}` must be {what}", target.span, hint=hint, mask=True)
+
+
+def _path(detail: ErrorDetails) -> Path:
+    """Where a model's error is; the marker that pydantic appends for a key is left out."""
+    location = detail["loc"]
+    return location[:-1] if location and location[-1] == "[key]" else location
+
+
+def _translate(detail: ErrorDetails, node: Entries, kind: str, source: Source) -> Problem:
+    """A model's error in our words, at its place."""
+    error, path = detail["type"], _path(detail)
+    name = shown(_dotted(_written(node, path)))
+    context: Mapping[str, object] = detail.get("ctx", {})
+    refusal = context.get("error")
+    if error == "extra_forbidden":
+        return _unknown_key(path, node, kind, source)
+    if error == "missing":
+        return _missing_key(path, node, kind, source)
+    span = find_key(node, path) if detail["loc"][-1:] == ("[key]",) else find(node, path).span
+    if isinstance(refusal, Refusal):
+        message = str(refusal) if len(str(refusal)) <= 72 else str(refusal)[:69] + "..."
+        label = refusal.label or f"in `{name}`"
+        return source.problem("S106", message, span, label=label, hint=refusal.hint or f"correct `{name}`")
+    if error in _WANTED:
+        return _wrong_type(_WANTED[error], path, find(node, path), source)
+    fact, hint = _bounds(error, context)
+    return source.problem("S106", f"`{name}` {fact}", span, label=f"in this {kind}", hint=hint)
+
+
+def _written(node: Node, path: Path) -> Path:
+    """The path without the index of a list that the author wrote as a single value."""
+    alone = path and isinstance(path[-1], int) and not isinstance(find(node, path[:-1]), Items)
+    return path[:-1] if alone else path
+
+
+def _dotted(path: Path) -> str:
+    """``pools[0].name``."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
+
+
+def _bounds(error: str, context: Mapping[str, object]) -> tuple[str, str]:
+    """Fact and next step of an error of range or length."""
+    low, high = context.get("ge", context.get("min_length")), context.get("le", context.get("max_length"))
+    words = {
+        "greater_than_equal": (f"must be at least {low}", f"write {low} or more"),
+        "less_than_equal": (f"must be at most {high}", f"write {high} or less"),
+        "too_short": ("is an empty list", "write at least one value"),
+        "too_long": (f"has more than {high} entries", f"write {high} at most"),
+        "string_too_long": (f"has more than {high} characters", "shorten the text"),
+    }
+    return words.get(error, ("is not allowed", f"correct it: {error.replace('_', ' ')}"))
+
+
+def _keys_at(path: Path, kind: str) -> list[str]:
+    """The keys that the model at a path has."""
+    models: dict[str, type[BaseModel]] = {
+        "": KINDS[kind],
+        "pools": PoolSpec,
+        "limits": QuotaLimits if kind == "Quota" else SizeLimits,
+        "snapshots": SnapshotRules,
+    }
+    model = models.get(".".join(step for step in path if isinstance(step, str)))
+    return list(model.model_fields) if model is not None else []
+
+
+def _unknown_key(path: Path, node: Entries, kind: str, source: Source) -> Problem:
+    key = str(path[-1])
+    known = _keys_at(path[:-1], kind)
+    near = suggest(key, known)
+    hint = f"did you mean `{near}`?" if near else f"use one of {', '.join(known)}"
+    where = f"a {kind}" if len(path) == 1 else f"`{_dotted(path[:-1])}` of a {kind}"
+    message = f"unknown key `{shown(key)}`"
+    return source.problem("S104", message, find_key(node, path), label=f"no such key in {where}", hint=hint)
+
+
+def _missing_key(path: Path, node: Entries, kind: str, source: Source) -> Problem:
+    key = str(path[-1])
+    above = find(node, path[:-1])
+    span = find(node, ("kind",)).span if len(path) == 1 else _first_key(above)
+    where = f"this {kind}" if len(path) == 1 else f"`{_dotted(path[:-1])}`"
+    hint = f"add `{_EXAMPLES.get(key, f'{key}: ...')}`"
+    return source.problem("S103", f"`{key}` is missing", span, label=f"{where} has no `{key}`", hint=hint)
+
+
+def _first_key(node: Node) -> Span:
+    return node.entries[0][0].span if isinstance(node, Entries) and node.entries else node.span
+
+
+def _wrong_type(wanted: str, path: Path, node: Node, source: Source) -> Problem:
+    name = shown(_dotted(path))
+    example = _EXAMPLES.get("name" if path[0] == "pools" and len(path) == 2 else str(path[-1]))
+    example = example if wanted in ("a mapping", "a list") else None
+    hint = f"write `{example}`" if example else f"write {wanted}"
+    if isinstance(node, Scalar):
+        text = shown(node.text)
+        if wanted == "true or false" and node.text.lower() in _TRUTH_WORDS:
+            hint = f"write {_TRUTH_WORDS[node.text.lower()]}"
+        elif wanted == "true or false" and node.text in ("true", "false"):
+            hint = f"write {text} without quotes"
+        elif wanted == "text" and node.value is not None:
+            hint = f'quote it: "{text}"'
+        elif wanted == "a whole number" and not node.plain and node.text.isdecimal():
+            hint = f"write {text} without quotes"
+        elif wanted == "a list" and node.value is not None:
+            hint = f"write [{text}]"
+    message = f"`{name}` must be {wanted}, not {_kind_of(node)}"
+    return source.problem("S105", message, node.span, label=_kind_of(node), hint=hint)
+
+
+def _kind_of(node: Node) -> str:
+    if isinstance(node, Entries):
+        return "a mapping"
+    if isinstance(node, Items):
+        return "a list"
+    value = node.value
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return "true or false"
+    return "text" if isinstance(value, str) else "a whole number" if isinstance(value, int) else "a fraction"

@@ -1,0 +1,187 @@
+"""Files and directories to one checked set of specs."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from dsl.documents import (
+    NO_LIMITS,
+    BackendSpec,
+    PoolSpec,
+    QuotaLimits,
+    QuotaSpec,
+    ShareTypeSpec,
+    SpecDocument,
+    digest_of,
+)
+from dsl.problems import Problem, Source, SpecProblems, printable
+from dsl.reading import read_document, truth_word_warnings
+from dsl.set_check import check_set
+from dsl.yaml_tree import MAX_BYTES, Entries, Node, decode, parse
+
+MAX_FILES = 10_000
+_SUFFIXES = (".yaml", ".yml")
+_TESTS = (".test.yaml", ".test.yml")
+
+
+@dataclass(frozen=True, slots=True)
+class SpecSet:
+    """Everything that a set of spec files says, checked as a whole.
+
+    Attributes:
+        share_types, backends: by name.
+        quotas: by project; ``*`` holds the limits of projects without their own.
+        digest: SHA-256 of the content; place, order and comments do not change it.
+        warnings: what is allowed but probably not meant.
+    """
+
+    share_types: Mapping[str, ShareTypeSpec]
+    backends: Mapping[str, BackendSpec]
+    quotas: Mapping[str, QuotaSpec]
+    digest: str
+    warnings: tuple[Problem, ...] = field(default=(), compare=False)
+
+    def quota_limits(self, project: str) -> QuotaLimits:
+        """The limits of a project: its own document as a whole, else that of ``*``, else none."""
+        quota = self.quotas.get(project) or self.quotas.get("*")
+        return quota.limits if quota is not None else NO_LIMITS
+
+    def pools(self) -> Iterator[tuple[BackendSpec, PoolSpec]]:
+        """Every pool with its backend, in order of names."""
+        for name in sorted(self.backends):
+            for pool in sorted(self.backends[name].pools, key=lambda p: p.name):
+                yield self.backends[name], pool
+
+
+def load_specs(paths: Sequence[Path]) -> SpecSet:
+    """Reads files and directories as one set.
+
+    A directory is read with everything below it: ``*.yaml`` and ``*.yml``, without hidden files and ``*.test.yaml``.
+    Reads nothing outside of the given paths and changes nothing.
+
+    Raises:
+        SpecProblems: a path cannot be read, no document is there, or a document or the set is refused. Every problem
+            that could be found is in it, warnings as well.
+    """
+    specs, problems = read_set(paths)
+    if specs is None:
+        raise SpecProblems(problems)
+    return specs
+
+
+def read_set(paths: Sequence[Path]) -> tuple[SpecSet | None, list[Problem]]:
+    """The set, or None when a problem is an error; with all problems, warnings included, in order of reading."""
+    problems: list[Problem] = []
+    documents: list[SpecDocument] = []
+    if not paths:
+        problems.append(Problem("S002", "no path of a spec file was given", hint="name a directory with spec files"))
+    seen: set[str] = set()
+    for path in paths:
+        for source in _sources(Path(path), problems, seen):
+            parsed = parse(source)
+            problems += parsed.problems
+            for node in parsed.documents:
+                problems += _read(node, source, documents)
+    if not documents and not problems:
+        where = printable(", ".join(str(path) for path in paths))
+        hint = "put at least one document into a file that ends in .yaml"
+        problems.append(Problem("S002", "no document was found", where, hint=hint))
+    if not any(problem.severity == "error" for problem in problems):
+        problems += check_set(documents)
+    problems.sort(key=lambda problem: problem.sort_key)
+    if any(problem.severity == "error" for problem in problems):
+        return None, problems
+    return _spec_set(documents, problems), problems
+
+
+def _read(node: Node, source: Source, documents: list[SpecDocument]) -> list[Problem]:
+    document = read_document(node, source)
+    if isinstance(document, list):
+        return document
+    documents.append(document)
+    return list(truth_word_warnings(node, source)) if isinstance(node, Entries) else []
+
+
+def _spec_set(documents: Sequence[SpecDocument], warnings: Sequence[Problem]) -> SpecSet:
+    types = {doc.name: doc for doc in documents if isinstance(doc, ShareTypeSpec)}
+    backends = {doc.name: doc for doc in documents if isinstance(doc, BackendSpec)}
+    quotas = {doc.project: doc for doc in documents if isinstance(doc, QuotaSpec)}
+    content = sorted((doc.kind, doc.key, doc.canonical()) for doc in documents)
+    return SpecSet(
+        MappingProxyType(types),
+        MappingProxyType(backends),
+        MappingProxyType(quotas),
+        digest_of(content),
+        tuple(warnings),
+    )
+
+
+def _sources(path: Path, problems: list[Problem], seen: set[str]) -> Iterator[Source]:
+    """The texts under a path, each file once; what cannot be read becomes a problem."""
+    try:
+        found = list(itertools.islice(_walk(path, problems), MAX_FILES + 1)) if path.is_dir() else [path]
+    except OSError as error:
+        problems.append(_unreadable(path, error))
+        return
+    if len(found) > MAX_FILES:
+        message = f"the directory has more than {MAX_FILES:,} spec files"
+        problems.append(Problem("S001", message, printable(str(path)), hint="name a smaller directory"))
+        return
+    for file in found:
+        real = os.path.realpath(file) if "\0" not in str(file) else str(file)
+        if real in seen:
+            continue
+        seen.add(real)
+        source = _read_file(file)
+        if isinstance(source, Problem):
+            problems.append(source)
+        else:
+            yield source
+
+
+def _walk(root: Path, problems: list[Problem]) -> Iterator[Path]:
+    """Spec files below a directory, in order of their names. Links that lead out of it are refused."""
+    inside = Path(os.path.realpath(root))
+    for directory, folders, names in os.walk(root, onerror=_raise):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for folder in (Path(directory, name) for name in folders):
+            if folder.is_symlink():
+                hint = "name the directory that it leads to as a path of its own"
+                message = "a link to a directory is not followed"
+                problems.append(Problem("S001", message, printable(str(folder)), hint=hint))
+        for name in sorted(names):
+            if name.startswith(".") or not name.endswith(_SUFFIXES) or name.endswith(_TESTS):
+                continue
+            file = Path(directory, name)
+            if file.is_symlink() and not Path(os.path.realpath(file)).is_relative_to(inside):
+                hint = "copy the file into the directory"
+                problems.append(Problem("S001", "the link leads out of its directory", printable(str(file)), hint=hint))
+                continue
+            yield file
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _read_file(path: Path) -> Source | Problem:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            hint = "name a regular file or a directory"
+            return Problem("S001", "this is not a regular file", printable(str(path)), hint=hint)
+        with path.open("rb") as file:
+            return decode(file.read(MAX_BYTES + 1), printable(str(path)))
+    except (OSError, ValueError) as error:
+        return _unreadable(path, error)
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> Problem:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    hint = "check the path" if isinstance(error, FileNotFoundError) else "check the path and its permissions"
+    return Problem("S001", f"cannot be read: {printable(reason)[:50]}", printable(str(path)), hint=hint)
