@@ -1,0 +1,164 @@
+"""Operations: one row per request, opened by its first step, ended exactly once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, insert, select, update
+
+from inventory import tables
+from inventory.audit import Actor
+from inventory.database import now
+from shareflow.contracts.operations import OperationState
+from shareflow.contracts.steps import Failure
+from shareflow.errors import NotFound, RequestReused
+
+ENDED = (OperationState.SUCCEEDED, OperationState.FAILED_CLEAN)
+
+
+def request_digest(kind: str, request: Mapping[str, Any]) -> str:
+    """SHA-256 of a request's kind and content, whatever the order of its fields."""
+    body = json.dumps([kind, request], sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
+    return hashlib.sha256(body.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOperation:
+    """An operation's row as its steps need it."""
+
+    id: str
+    project: str
+    kind: str
+    state: OperationState
+    request: dict[str, Any]
+    begun: dict[str, Any] | None
+    result: dict[str, Any] | None
+    failure: Failure | None
+    placement: dict[str, Any] | None
+    recovery: str
+    no_return: bool
+    by: str
+    reason: str
+
+    @property
+    def actor(self) -> Actor:
+        """In whose name its changes are audited."""
+        return Actor(operation=self.id, project=self.project, by=self.by, reason=self.reason)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over; then nothing may change it."""
+        return self.state in ENDED
+
+
+def _opened(row: RowMapping) -> OpenOperation:
+    return OpenOperation(
+        id=row["id"],
+        project=row["project"],
+        kind=row["kind"],
+        state=OperationState(row["state"]),
+        request=row["request"],
+        begun=row["begun"],
+        result=row["result"],
+        failure=Failure.model_validate(row["failure"]) if row["failure"] else None,
+        placement=row["placement"],
+        recovery=row["recovery"],
+        no_return=row["no_return"],
+        by=row["requested_by"],
+        reason=row["reason"],
+    )
+
+
+def fetch(connection: Connection, operation: str) -> OpenOperation | None:
+    """The operation's row, locked until the transaction ends."""
+    statement = select(tables.operations).where(tables.operations.c.id == operation).with_for_update()
+    row = connection.execute(statement).mappings().first()
+    return None if row is None else _opened(row)
+
+
+def get(connection: Connection, operation: str) -> OpenOperation:
+    """As :func:`fetch`; raises NotFound."""
+    found = fetch(connection, operation)
+    if found is None:
+        raise NotFound(f"there is no operation {operation}")
+    return found
+
+
+def open_or_find(connection: Connection, operation: str, kind: str, request: dict[str, Any]) -> OpenOperation:
+    """Open the operation, or find it again when this request was seen before.
+
+    Raises:
+        RequestReused: the id belongs to a request of another kind, project or content.
+    """
+    fingerprint = request_digest(kind, request)
+    found = fetch(connection, operation)
+    if found is not None:
+        if found.kind != kind or request_digest(found.kind, found.request) != fingerprint:
+            raise RequestReused(
+                f"request id {operation!r} belongs to an earlier request with other content",
+                hint="use a new id for a new request",
+            )
+        return found
+    row = {
+        "id": operation,
+        "project": request["project"],
+        "kind": kind,
+        "state": OperationState.RUNNING.value,
+        "share_id": "",
+        "request": request,
+        "request_digest": fingerprint,
+        "recovery": "",
+        "no_return": False,
+        "left_over": "",
+        "requested_by": request["by"],
+        "reason": request["reason"],
+        "created_at": now(),
+    }
+    connection.execute(insert(tables.operations).values(row))
+    return OpenOperation(
+        id=operation,
+        project=request["project"],
+        kind=kind,
+        state=OperationState.RUNNING,
+        request=request,
+        begun=None,
+        result=None,
+        failure=None,
+        placement=None,
+        recovery="",
+        no_return=False,
+        by=request["by"],
+        reason=request["reason"],
+    )
+
+
+def note(connection: Connection, operation: str, **values: Any) -> None:
+    """Set columns of an operation's row (``begun``, ``placement``, ``waiting_for``, ``share_id`` ...)."""
+    connection.execute(update(tables.operations).where(tables.operations.c.id == operation).values(**values))
+
+
+def end(
+    connection: Connection,
+    operation: str,
+    state: OperationState,
+    *,
+    result: dict[str, Any] | None = None,
+    failure: Failure | None = None,
+) -> None:
+    """Write the ending; an operation that has ended already keeps its first one."""
+    connection.execute(
+        update(tables.operations)
+        .where(tables.operations.c.id == operation, tables.operations.c.state.not_in([s.value for s in ENDED]))
+        .values(
+            state=state.value,
+            result=result,
+            failure=None if failure is None else failure.model_dump(),
+            waiting_for=None,
+            left_over="",
+            ended_at=now(),
+        )
+    )

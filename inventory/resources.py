@@ -1,0 +1,287 @@
+"""Rows of shares, snapshots and their copies: finding them inside a project, making and removing them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, or_, select, update
+
+from inventory import audit, reservations, tables
+from inventory.audit import Actor
+from inventory.database import now
+from shareflow.contracts.steps import ObjectPlace
+from shareflow.errors import NotFound, UnknownType
+
+OUT_OF_VIEW = ("deleting", "recycle-bin", "purging")
+
+
+def new_id() -> str:
+    """A new id."""
+    return str(uuid.uuid4())
+
+
+def find_share(connection: Connection, project: str, reference: str, *, deleted: bool = False) -> RowMapping:
+    """A share by name or id inside its project.
+
+    Args:
+        deleted: also find a share in the recycle bin, by id.
+
+    Raises:
+        NotFound: nothing of that name or id here; a share of another project gets the same answer.
+    """
+    shares = tables.shares
+    named = and_(shares.c.live_name == reference, shares.c.status.not_in(OUT_OF_VIEW))
+    by_id = shares.c.id == reference if deleted else and_(shares.c.id == reference, shares.c.status.not_in(OUT_OF_VIEW))
+    statement = select(shares).where(shares.c.project == project, or_(named, by_id))
+    rows = connection.execute(statement).mappings().all()
+    if not rows:
+        raise NotFound(
+            f"there is no share {reference!r} in project {project!r}", field="share", hint="list the shares you have"
+        )
+    # A share may be named like another one's id; the id wins.
+    return next((row for row in rows if row["id"] == reference), rows[0])
+
+
+def find_snapshot(connection: Connection, share: RowMapping, reference: str) -> RowMapping:
+    """A snapshot of a share by name or id. Raises NotFound."""
+    snapshots = tables.snapshots
+    statement = select(snapshots).where(
+        snapshots.c.share_id == share["id"],
+        snapshots.c.project == share["project"],
+        or_(snapshots.c.name == reference, snapshots.c.id == reference),
+    )
+    rows = connection.execute(statement).mappings().all()
+    if not rows:
+        raise NotFound(
+            f"share {share['name']!r} has no snapshot {reference!r}", field="snapshot", hint="list its snapshots"
+        )
+    return next((row for row in rows if row["id"] == reference), rows[0])
+
+
+def share_row(connection: Connection, share_id: str) -> RowMapping:
+    """The row of a share that this operation has already found. Raises NotFound."""
+    row = connection.execute(select(tables.shares).where(tables.shares.c.id == share_id)).mappings().first()
+    if row is None:
+        raise NotFound(f"share {share_id} is gone")
+    return row
+
+
+def snapshot_row(connection: Connection, snapshot_id: str) -> RowMapping:
+    """The row of a snapshot that this operation has already found. Raises NotFound."""
+    row = connection.execute(select(tables.snapshots).where(tables.snapshots.c.id == snapshot_id)).mappings().first()
+    if row is None:
+        raise NotFound(f"snapshot {snapshot_id} is gone")
+    return row
+
+
+def snapshots_of(connection: Connection, share_id: str) -> Sequence[RowMapping]:
+    """All snapshots of a share, oldest first."""
+    snapshots = tables.snapshots
+    statement = select(snapshots).where(snapshots.c.share_id == share_id).order_by(snapshots.c.created_at, snapshots.c.id)
+    return connection.execute(statement).mappings().all()
+
+
+def share_type(connection: Connection, name: str, version: str | None = None) -> RowMapping:
+    """A share type, in its current version or a given one. Raises UnknownType naming the types there are."""
+    types = tables.share_types
+    which = types.c.current.is_(True) if version is None else types.c.version == version
+    row = connection.execute(select(types).where(types.c.name == name, which)).mappings().first()
+    if row is None:
+        known = connection.execute(select(types.c.name).where(types.c.current.is_(True)).order_by(types.c.name))
+        names = ", ".join(known.scalars().all()) or "none; check the spec files"
+        raise UnknownType(f"there is no share type {name!r}", field="type", hint=f"types: {names}")
+    return row
+
+
+def _place(row: RowMapping) -> ObjectPlace:
+    return ObjectPlace(
+        id=row["id"],
+        backend=row["backend"],
+        pool=row["pool"],
+        pool_id=row["pool_id"],
+        object=row["object"],
+        size=row["size"],
+    )
+
+
+def instance_place(connection: Connection, share_id: str) -> ObjectPlace:
+    """Where the share's instance is. Raises NotFound."""
+    instances, pools = tables.instances, tables.pools
+    statement = (
+        select(instances, pools.c.backend, pools.c.name.label("pool"))
+        .join(pools, pools.c.id == instances.c.pool_id)
+        .where(instances.c.share_id == share_id)
+    )
+    row = connection.execute(statement).mappings().first()
+    if row is None:
+        raise NotFound(f"share {share_id} has no instance")
+    return _place(row)
+
+
+def snapshot_places(connection: Connection, snapshot_ids: Sequence[str]) -> list[ObjectPlace]:
+    """Where the copies of these snapshots are; ``id`` is the snapshot's."""
+    copies, pools = tables.snapshot_instances, tables.pools
+    statement = (
+        select(
+            copies.c.snapshot_id.label("id"),
+            copies.c.pool_id,
+            copies.c.object,
+            copies.c.size,
+            pools.c.backend,
+            pools.c.name.label("pool"),
+        )
+        .join(pools, pools.c.id == copies.c.pool_id)
+        .where(copies.c.snapshot_id.in_(snapshot_ids))
+        .order_by(copies.c.created_at, copies.c.id)
+    )
+    return [_place(row) for row in connection.execute(statement).mappings()]
+
+
+def add_share(connection: Connection, actor: Actor, values: Mapping[str, Any]) -> str:
+    """Insert a share in status ``creating``, claimed by the operation at epoch 1. Returns its id."""
+    identifier = new_id()
+    head = audit.record(
+        connection, actor, "share", identifier, revision=1, previous="", before="", after="creating"
+    )
+    connection.execute(
+        insert(tables.shares).values(
+            id=identifier,
+            project=actor.project,
+            live_name=values["name"],
+            status="creating",
+            claimed_by=actor.operation,
+            epoch=1,
+            revision=1,
+            audit_digest=head,
+            created_at=now(),
+            **values,
+        )
+    )
+    return identifier
+
+
+def add_instance(connection: Connection, share_id: str, pool: RowMapping, size: int) -> ObjectPlace:
+    """Insert an instance in status ``creating``; its bytes are still carried by the operation's reservation."""
+    identifier = new_id()
+    row = {"id": identifier, "share_id": share_id, "pool_id": pool["id"], "object": f"sf-{identifier}", "size": size}
+    connection.execute(
+        insert(tables.instances).values(**row, status="creating", allocated_bytes=0, created_at=now())
+    )
+    return ObjectPlace(
+        id=identifier, backend=pool["backend"], pool=pool["name"], pool_id=pool["id"], object=row["object"], size=size
+    )
+
+
+def add_snapshot(connection: Connection, actor: Actor, values: Mapping[str, Any], place: ObjectPlace) -> ObjectPlace:
+    """Insert a snapshot and its copy in status ``creating``, claimed by the operation at epoch 1."""
+    identifier, copy = new_id(), new_id()
+    head = audit.record(
+        connection, actor, "snapshot", identifier, revision=1, previous="", before="", after="creating"
+    )
+    connection.execute(
+        insert(tables.snapshots).values(
+            id=identifier,
+            project=actor.project,
+            status="creating",
+            claimed_by=actor.operation,
+            epoch=1,
+            revision=1,
+            audit_digest=head,
+            created_at=now(),
+            **values,
+        )
+    )
+    connection.execute(
+        insert(tables.snapshot_instances).values(
+            id=copy,
+            snapshot_id=identifier,
+            instance_id=place.id,
+            pool_id=place.pool_id,
+            object=f"sf-{copy}",
+            status="creating",
+            size=values["size"],
+            allocated_bytes=0,
+            created_at=now(),
+        )
+    )
+    return place.model_copy(update={"id": identifier, "object": f"sf-{copy}", "size": values["size"]})
+
+
+def set_export_paths(connection: Connection, instance_id: str, protocol: str, paths: Sequence[str]) -> None:
+    """Replace an instance's export locations; the first one is preferred."""
+    locations = tables.export_locations
+    connection.execute(delete(locations).where(locations.c.instance_id == instance_id))
+    for index, path in enumerate(paths):
+        connection.execute(
+            insert(locations).values(
+                id=new_id(),
+                instance_id=instance_id,
+                path=path,
+                protocol=protocol,
+                preferred=index == 0,
+                readonly=False,
+                admin_only=False,
+            )
+        )
+
+
+def drop_instance(connection: Connection, instance_id: str) -> None:
+    """Remove an instance with its export locations and give its bytes back to the pool."""
+    instances, locations = tables.instances, tables.export_locations
+    row = connection.execute(select(instances).where(instances.c.id == instance_id)).mappings().first()
+    if row is not None:
+        reservations.give_back_capacity(connection, row["pool_id"], row["allocated_bytes"])
+        connection.execute(delete(locations).where(locations.c.instance_id == instance_id))
+        connection.execute(delete(instances).where(instances.c.id == instance_id))
+
+
+def drop_snapshot_copies(connection: Connection, snapshot_id: str) -> None:
+    """Remove a snapshot's copies and give their bytes back to the pools."""
+    copies = tables.snapshot_instances
+    for row in connection.execute(select(copies).where(copies.c.snapshot_id == snapshot_id)).mappings().all():
+        reservations.give_back_capacity(connection, row["pool_id"], row["allocated_bytes"])
+    connection.execute(delete(copies).where(copies.c.snapshot_id == snapshot_id))
+
+
+def drop_rules(connection: Connection, share_id: str) -> None:
+    """Remove a share's access rules."""
+    connection.execute(delete(tables.access_rules).where(tables.access_rules.c.share_id == share_id))
+
+
+def set_instance(connection: Connection, instance_id: str, **values: Any) -> None:
+    """Set columns of an instance of a share that the operation holds."""
+    connection.execute(update(tables.instances).where(tables.instances.c.id == instance_id).values(**values))
+
+
+def set_snapshot_copies(connection: Connection, snapshot_id: str, **values: Any) -> None:
+    """Set columns of the copies of a snapshot that the operation holds."""
+    copies = tables.snapshot_instances
+    connection.execute(update(copies).where(copies.c.snapshot_id == snapshot_id).values(**values))
+
+
+def count_snapshots(connection: Connection, share_id: str) -> int:
+    """How many snapshots a share has."""
+    statement = select(func.count()).select_from(tables.snapshots).where(tables.snapshots.c.share_id == share_id)
+    return int(connection.execute(statement).scalar_one())
+
+
+def pools_picture(connection: Connection) -> Sequence[RowMapping]:
+    """All pools that are declared, with the state of their backends: one consistent picture for placement."""
+    pools, backends = tables.pools, tables.backends
+    statement = (
+        select(pools, backends.c.reachable, backends.c.driver)
+        .join(backends, backends.c.name == pools.c.backend)
+        .where(pools.c.retired.is_(False))
+        .order_by(pools.c.backend, pools.c.name)
+    )
+    return connection.execute(statement).mappings().all()
+
+
+def pool_row(connection: Connection, pool_id: str) -> RowMapping:
+    """One pool. Raises NotFound."""
+    row = connection.execute(select(tables.pools).where(tables.pools.c.id == pool_id)).mappings().first()
+    if row is None:
+        raise NotFound(f"pool {pool_id} is gone")
+    return row

@@ -1,0 +1,218 @@
+"""Input and result of every operation, one pair per workflow type.
+
+Inputs are what ``temporal workflow start --input '{...}'`` takes: resources by name or id, sizes as text with units or
+as whole bytes. Results are what the workflow returns.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from shareflow.contracts.base import Duration, Name, ResourceRef, Size, StrictModel, Text
+
+
+class OnBusy(StrEnum):
+    """What to do when another operation holds the resource."""
+
+    QUEUE = "queue"
+    FAIL = "fail"
+
+
+class OperationState(StrEnum):
+    """Where an operation is. The last three are its only endings (``needs-operator`` keeps retrying)."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED_CLEAN = "failed-clean"
+    NEEDS_OPERATOR = "needs-operator"
+
+
+class Request(StrictModel):
+    """What every operation's input has.
+
+    Attributes:
+        project: the tenant; nothing outside it can be seen or changed.
+        by: who asks, for the audit.
+        reason: why, for the audit.
+        on_busy: wait in line for a busy resource, or fail at once naming the operation in the way.
+    """
+
+    project: Name = "default"
+    by: Text = ""
+    reason: Text = ""
+    on_busy: Annotated[OnBusy, Field(strict=False)] = OnBusy.QUEUE
+
+
+class CreateShareInput(Request):
+    """Make an empty share.
+
+    Attributes:
+        pool, backend, zone: pin the placement; otherwise the best fitting pool is taken.
+    """
+
+    name: Name
+    size: Size
+    type: Name = "standard"
+    zone: Name | None = None
+    backend: Name | None = None
+    pool: Name | None = None
+    description: Text = ""
+
+
+class CreateShareFromSnapshotInput(Request):
+    """Make a share with the content of a snapshot.
+
+    Attributes:
+        share: the snapshot's share.
+        size: at least the snapshot's size (its default); may grow.
+        type: default the snapshot's share's type; may differ, as may zone, backend and pool.
+    """
+
+    name: Name
+    share: ResourceRef
+    snapshot: ResourceRef
+    size: Size | None = None
+    type: Name | None = None
+    zone: Name | None = None
+    backend: Name | None = None
+    pool: Name | None = None
+    description: Text = ""
+
+
+class CreateSnapshotInput(Request):
+    """Freeze a share's content under a name of its own."""
+
+    share: ResourceRef
+    name: Name
+    description: Text = ""
+
+
+class DeleteSnapshotInput(Request):
+    """Delete one snapshot for good. Shares made from it stay."""
+
+    share: ResourceRef
+    snapshot: ResourceRef
+
+
+class RevertShareInput(Request):
+    """Take a share back to any of its snapshots; all snapshots stay."""
+
+    share: ResourceRef
+    snapshot: ResourceRef
+
+
+class ResizeShareInput(Request):
+    """Set a share's size. A shrink is refused when the bytes in use do not fit."""
+
+    share: ResourceRef
+    size: Size
+
+
+class DeleteShareInput(Request):
+    """Move a share with its whole tree to the recycle bin; it is purged when its retention ends.
+
+    Attributes:
+        retention: how long it can be restored; default from the share's type.
+        preview: only say what would go and what that frees.
+    """
+
+    share: ResourceRef
+    retention: Duration | None = None
+    preview: bool = False
+
+
+class ForgetShareInput(Request):
+    """Remove a share's rows and leave its data on the backend; a tombstone lets the reconciler find what stayed."""
+
+    share: ResourceRef
+
+
+class RestoreInput(StrictModel):
+    """Take a deleted share out of the recycle bin; a new name is needed when its own was taken meanwhile."""
+
+    name: Name | None = None
+    by: Text = ""
+
+
+class PurgeNowInput(StrictModel):
+    """End the retention now. There is no way back."""
+
+    by: Text = ""
+
+
+class ExtendRetentionInput(StrictModel):
+    """Move the purge later by ``extend_by``."""
+
+    extend_by: Duration
+    by: Text = ""
+
+
+class CommandInput(StrictModel):
+    """Input of commands that need nothing but a name for the audit."""
+
+    by: Text = ""
+
+
+class OperationResult(StrictModel):
+    """What every result has."""
+
+    operation: str
+    state: Annotated[OperationState, Field(strict=False)] = OperationState.SUCCEEDED
+
+
+class ShareResult(OperationResult):
+    """The share after the operation; size in bytes."""
+
+    share_id: str
+    name: str
+    size: int
+    pool: str
+    backend: str
+    export_locations: list[str]
+
+
+class SnapshotResult(OperationResult):
+    """The snapshot after the operation; size in bytes of its share when it was taken."""
+
+    snapshot_id: str
+    share_id: str
+    name: str
+    size: int
+
+
+class TreeItem(StrictModel):
+    """One resource that goes with a share."""
+
+    kind: str
+    id: str
+    name: str
+    size: int
+
+
+class DeleteShareResult(OperationResult):
+    """What became of a deleted share.
+
+    Attributes:
+        outcome: ``preview``, ``purged`` or ``restored``.
+        tree: the share and what goes with it.
+        frees_bytes: capacity that the purge gives back to the pools.
+    """
+
+    share_id: str
+    name: str
+    outcome: str
+    tree: list[TreeItem]
+    frees_bytes: int
+    purge_at: datetime | None = None
+
+
+class ForgetShareResult(OperationResult):
+    """What was left behind on the backends: object names with their pools."""
+
+    share_id: str
+    name: str
+    left_behind: list[str]

@@ -1,0 +1,95 @@
+"""The data converter of clients and workers: pydantic models as plain JSON, with errors that people can act on."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from temporalio.api.common.v1 import Payload
+from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, PydanticPayloadConverter
+from temporalio.converter import CompositePayloadConverter, DataConverter
+from temporalio.exceptions import ApplicationError
+
+from shareflow.errors import InvalidInput
+
+SHOWN = 60
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    seen: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in seen:
+            raise InvalidInput(f"the field {key[:SHOWN]!a} is given twice", field=key[:SHOWN], hint="give it once")
+        seen[key] = value
+    return seen
+
+
+def _shown(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= SHOWN else text[:SHOWN] + "..."
+
+
+def describe(error: ValidationError, model: type[BaseModel]) -> InvalidInput:
+    """One problem of a validation as an error with field, value and what is allowed; the others are counted.
+
+    A misspelt field comes first, since it makes another one missing.
+    """
+    problems = error.errors(include_url=False, include_context=False)
+    first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
+    field = ".".join(str(part) for part in first["loc"])
+    rest = f" ({len(problems) - 1} more problems)" if len(problems) > 1 else ""
+    names = list(model.model_fields)
+    match first["type"]:
+        case "extra_forbidden":
+            close = difflib.get_close_matches(field, names, n=1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            return InvalidInput(
+                f"unknown field{rest}", field=field[:SHOWN], hint=f"{hint}{model.__name__} takes {', '.join(names)}"
+            )
+        case "missing":
+            return InvalidInput(f"required, but not given{rest}", field=field, hint=f"add {field!r} to the input")
+        case "json_invalid":
+            return InvalidInput(f"the input is not JSON: {first['msg']}", hint="give one JSON object")
+        case _:
+            reason = first["msg"].removeprefix("Value error, ")
+            return InvalidInput(f"{_shown(first['input'])} is refused: {reason}{rest}", field=field)
+
+
+class _StrictJSON(PydanticJSONPlainPayloadConverter):
+    """Refuses duplicate keys and turns validation errors into :class:`InvalidInput` failures."""
+
+    def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
+        is_model = isinstance(type_hint, type) and issubclass(type_hint, BaseModel)
+        if not is_model:
+            return super().from_payload(payload, type_hint)
+        try:
+            if type_hint.__name__.endswith("Input"):
+                json.loads(payload.data, object_pairs_hook=_refuse_duplicates)
+            return super().from_payload(payload, type_hint)
+        except ValidationError as error:
+            invalid = describe(error, type_hint)
+        except InvalidInput as error:
+            invalid = error
+        except (ValueError, RecursionError) as error:
+            invalid = InvalidInput(f"the input is not JSON: {str(error)[:200]}", hint="give one JSON object")
+        raise ApplicationError(str(invalid), type=type(invalid).__name__, non_retryable=True)
+
+
+class StrictPayloadConverter(PydanticPayloadConverter):
+    """Pydantic payloads whose models are checked strictly."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        strict = _StrictJSON()
+        converters: Sequence[Any] = tuple(
+            strict if isinstance(converter, PydanticJSONPlainPayloadConverter) else converter
+            for converter in self.converters.values()
+        )
+        CompositePayloadConverter.__init__(self, *converters)
+
+
+data_converter = dataclasses.replace(DataConverter.default, payload_converter_class=StrictPayloadConverter)

@@ -1,0 +1,127 @@
+"""Names on the wire: queues, workflow types, activities, commands, search attributes.
+
+Renaming one breaks running operations; add, never rename.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from temporalio.common import SearchAttributeKey
+
+QUEUE: Final = "shareflow"
+
+
+def backend_queue(backend: str) -> str:
+    """Queue of the workers that can reach a backend."""
+    return f"backend:{backend}"
+
+
+def mover_queue(backend: str) -> str:
+    """Queue of the workers that copy data into a backend."""
+    return f"mover:{backend}"
+
+
+# Workflow types
+CREATE_SHARE: Final = "CreateShare"
+CREATE_SHARE_FROM_SNAPSHOT: Final = "CreateShareFromSnapshot"
+CREATE_SNAPSHOT: Final = "CreateSnapshot"
+DELETE_SNAPSHOT: Final = "DeleteSnapshot"
+REVERT_SHARE: Final = "RevertShare"
+RESIZE_SHARE: Final = "ResizeShare"
+DELETE_SHARE: Final = "DeleteShare"
+FORGET_SHARE: Final = "ForgetShare"
+RECONCILE_BACKEND: Final = "ReconcileBackend"
+RECONCILE_CLAIMS: Final = "ReconcileClaims"
+
+OPERATION_TYPES: Final = (
+    CREATE_SHARE,
+    CREATE_SHARE_FROM_SNAPSHOT,
+    CREATE_SNAPSHOT,
+    DELETE_SNAPSHOT,
+    REVERT_SHARE,
+    RESIZE_SHARE,
+    DELETE_SHARE,
+    FORGET_SHARE,
+)
+
+# Commands into a running operation: update and signal of the same name, with what the UI says of them.
+RESTORE: Final = "restore"
+PURGE_NOW: Final = "purge_now"
+EXTEND_RETENTION: Final = "extend_retention"
+RETRY_NOW: Final = "retry_now"
+COMMANDS: Final = {
+    RESTORE: "Take the share with its whole tree out of the recycle bin. Input: {} or {'name': 'new-name'}.",
+    PURGE_NOW: "Delete the share and its tree for good, now. There is no way back. Input: {}.",
+    EXTEND_RETENTION: "Move the purge later. Input: {'extend_by': '7 d'}.",
+    RETRY_NOW: "Do not wait for the next retry; try the failing step again now. Input: {}.",
+}
+CLAIM_GRANTED: Final = "claim_granted"  # signal between operations: it may be your turn
+STATUS: Final = "status"  # query: what the operation does now
+
+# Reads: standalone activities on QUEUE
+LIST_SHARES: Final = "ListShares"
+GET_SHARE: Final = "GetShare"
+LIST_SNAPSHOTS: Final = "ListSnapshots"
+GET_SNAPSHOT: Final = "GetSnapshot"
+LIST_OPERATIONS: Final = "ListOperations"
+GET_OPERATION: Final = "GetOperation"
+EXPLAIN_PLACEMENT: Final = "ExplainPlacement"
+LIST_POOLS: Final = "ListPools"
+LIST_SHARE_TYPES: Final = "ListShareTypes"
+GET_QUOTA: Final = "GetQuota"
+LIST_FINDINGS: Final = "ListFindings"
+LIST_AUDIT: Final = "ListAudit"
+
+READS: Final = (
+    LIST_SHARES,
+    GET_SHARE,
+    LIST_SNAPSHOTS,
+    GET_SNAPSHOT,
+    LIST_OPERATIONS,
+    GET_OPERATION,
+    EXPLAIN_PLACEMENT,
+    LIST_POOLS,
+    LIST_SHARE_TYPES,
+    GET_QUOTA,
+    LIST_FINDINGS,
+    LIST_AUDIT,
+)
+
+# Inventory steps: local activities, one short transaction each
+BEGIN: Final = "begin"
+PLACE_AGAIN: Final = "place_again"
+COMMIT: Final = "commit"
+ABORT: Final = "abort"
+MARK: Final = "mark"
+SOFT_DELETED: Final = "soft_deleted"
+RESTORE_ROWS: Final = "restore_rows"
+BEGIN_PURGE: Final = "begin_purge"
+RETENTION: Final = "retention"
+
+# Backend steps: activities on backend_queue(name)
+BACKEND_CREATE_SHARE: Final = "backend_create_share"
+BACKEND_CLONE_SNAPSHOT: Final = "backend_clone_snapshot"
+BACKEND_DELETE_SHARE: Final = "backend_delete_share"
+BACKEND_RESIZE_SHARE: Final = "backend_resize_share"
+BACKEND_SET_ACCESS_MODE: Final = "backend_set_access_mode"
+BACKEND_CREATE_SNAPSHOT: Final = "backend_create_snapshot"
+BACKEND_DELETE_SNAPSHOT: Final = "backend_delete_snapshot"
+BACKEND_REVERT_SHARE: Final = "backend_revert_share"
+BACKEND_STOP_JOB: Final = "backend_stop_job"
+BACKEND_RECONCILE: Final = "backend_reconcile"
+MOVER_COPY: Final = "mover_copy"
+
+# Reconciler steps: activities on QUEUE
+FIND_LOST_OPERATIONS: Final = "find_lost_operations"
+RESUME_OPERATION: Final = "resume_operation"
+WAKE_WAITING: Final = "wake_waiting"
+
+# Typed search attributes
+SHARE_ID: Final = SearchAttributeKey.for_keyword("ShareId")
+PROJECT: Final = SearchAttributeKey.for_keyword("Project")
+BACKEND: Final = SearchAttributeKey.for_keyword("Backend")
+OPERATION: Final = SearchAttributeKey.for_keyword("Operation")
+PHASE: Final = SearchAttributeKey.for_keyword("Phase")
+DEADLINE: Final = SearchAttributeKey.for_datetime("Deadline")
+SEARCH_ATTRIBUTES: Final = (SHARE_ID, PROJECT, BACKEND, OPERATION, PHASE, DEADLINE)
