@@ -1,0 +1,360 @@
+"""Backend steps: one driver call each, fenced right before the call, on the queue of the backend.
+
+Every step can be tried again at any time: the driver finds what an earlier attempt made by its operation key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from temporalio import activity
+
+from activities.failures import from_driver, translated
+from activities.settings import Services
+from drivers.contract import (
+    AccessMode,
+    Call,
+    Driver,
+    Job,
+    JobState,
+    ObjectRef,
+    ShareObject,
+    SupportsClone,
+    SupportsHostAccess,
+    SupportsRevert,
+    SupportsSnapshots,
+)
+from drivers.errors import DriverError, NotFound, PoolFull, Rejected, Unknown
+from drivers.mover import CopyOptions, Mover
+from inventory import claims
+from shareflow import faults, names
+from shareflow.contracts.steps import BackendAnswer, BackendCall, JobProgress, ObjectPlace
+
+T = TypeVar("T")
+Step = Callable[[BackendCall], Awaitable[BackendAnswer]]
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """The fault points of one backend step: before the driver call, after its effect."""
+
+    before: faults.FaultPoint
+    after: faults.FaultPoint
+
+
+_MOMENTS = {
+    step: _Moments(
+        faults.declare(f"{step.replace('_', '.', 1)}.before_call"),
+        faults.declare(f"{step.replace('_', '.', 1)}.after_call"),
+    )
+    for step in (
+        names.BACKEND_CREATE_SHARE,
+        names.BACKEND_CLONE_SNAPSHOT,
+        names.BACKEND_DELETE_SHARE,
+        names.BACKEND_RESIZE_SHARE,
+        names.BACKEND_SET_ACCESS_MODE,
+        names.BACKEND_CREATE_SNAPSHOT,
+        names.BACKEND_DELETE_SNAPSHOT,
+        names.BACKEND_REVERT_SHARE,
+        names.BACKEND_STOP_JOB,
+        names.MOVER_COPY,
+    )
+}
+
+
+def ref_of(place: ObjectPlace) -> ObjectRef:
+    """The driver's address of an object."""
+    return ObjectRef(pool=place.pool, name=place.object)
+
+
+def call_of(step: BackendCall) -> Call:
+    """Idempotency key and fencing number of a driver call."""
+    return Call(deployment=step.deployment, operation=step.operation, step=step.step, epoch=step.epoch)
+
+
+def _answer(share: ShareObject) -> BackendAnswer:
+    return BackendAnswer(size=share.size, export_paths=list(share.export_paths))
+
+
+def _progress(job: Job) -> JobProgress:
+    return JobProgress(
+        bytes_done=job.bytes_done,
+        bytes_total=job.bytes_total,
+        files_done=job.files_done,
+        files_total=job.files_total,
+    )
+
+
+def _other(step: BackendCall) -> ObjectPlace:
+    if step.other is None:
+        raise Rejected(f"step {step.step} names no second object")
+    return step.other
+
+
+class _Runner:
+    """Runs driver calls in threads: fenced, heartbeating, cancellable."""
+
+    def __init__(self, services: Services, backend: str, slots: int) -> None:
+        self.services = services
+        self.backend = backend
+        self._threads = ThreadPoolExecutor(max_workers=slots * 2, thread_name_prefix=f"backend-{backend}")
+
+    async def call(self, name: str, step: BackendCall, action: Callable[[], T]) -> T:
+        """One fenced driver call in a thread. A cancel waits for the call to end: its effect must be known."""
+        moments = _MOMENTS[name]
+
+        def attempt() -> T:
+            faults.hit(moments.before, step.operation)
+            with self.services.database.read() as connection:
+                claims.check(connection, step.operation, step.fences)
+            # Window: the claim may be lost from here on; the driver refuses older epochs and deleted names by itself.
+            result = action()
+            faults.hit(moments.after, step.operation)
+            return result
+
+        with translated():
+            try:
+                return await self._heartbeating(asyncio.get_running_loop().run_in_executor(self._threads, attempt))
+            except DriverError as error:
+                raise from_driver(error, self.backend) from error
+            except OSError as error:
+                raise from_driver(Unknown(f"{type(error).__name__}: {error}"), self.backend) from error
+
+    async def _heartbeating(self, future: asyncio.Future[T]) -> T:
+        timeout = activity.info().heartbeat_timeout
+        interval = timeout.total_seconds() / 3 if timeout else 5.0
+        cancelled: asyncio.CancelledError | None = None
+        while True:
+            try:
+                done, _ = await asyncio.wait([future], timeout=interval)
+            except asyncio.CancelledError as error:
+                cancelled = error
+                continue
+            if done:
+                break
+            activity.heartbeat(*activity.info().heartbeat_details[:1])
+        result = future.result()
+        if cancelled is not None and not isinstance(result, Job):
+            raise cancelled
+        if cancelled is not None:
+            raise _CancelledDuringJob(cancelled) from cancelled
+        return result
+
+    async def job(self, name: str, step: BackendCall, action: Callable[[], Job], stop: Callable[[], Job]) -> None:
+        """Drive a job to its end by making its call again and again; a cancel stops it and waits until it stands."""
+        try:
+            while True:
+                job = await self.call(name, step, action)
+                match job.state:
+                    case JobState.DONE:
+                        return
+                    case JobState.FAILED:
+                        raise self._failed(job)
+                    case _:
+                        activity.heartbeat(_progress(job))
+                        await asyncio.sleep(step.poll)
+        except (asyncio.CancelledError, _CancelledDuringJob):
+            details = activity.cancellation_details()
+            if details is not None and details.worker_shutdown:
+                raise asyncio.CancelledError from None
+            final = await asyncio.get_running_loop().run_in_executor(self._threads, stop)
+            if final.state is not JobState.DONE:
+                raise asyncio.CancelledError from None
+
+    def _failed(self, job: Job) -> Exception:
+        if "no space" in job.message.lower():
+            return from_driver(PoolFull(job.message), self.backend)
+        return from_driver(Unknown(job.message or "the job failed"), self.backend)
+
+    def close(self) -> None:
+        """Let running calls end in the background and take no more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class _CancelledDuringJob(Exception):
+    """A cancel came while a job's call ran; the call has returned since."""
+
+
+class BackendSteps:
+    """The driver activities of one backend."""
+
+    def __init__(self, services: Services, backend: str, driver: Driver, slots: int) -> None:
+        self.driver = driver
+        self._runner = _Runner(services, backend, slots)
+
+    def activities(self) -> list[Callable[..., Any]]:
+        """The activity functions to register on the backend's queue."""
+        return [
+            self.create_share,
+            self.clone_snapshot,
+            self.delete_share,
+            self.resize_share,
+            self.set_access_mode,
+            self.create_snapshot,
+            self.delete_snapshot,
+            self.revert_share,
+            self.stop_job,
+        ]
+
+    def close(self) -> None:
+        """Stop taking calls."""
+        self._runner.close()
+
+    @activity.defn(name=names.BACKEND_CREATE_SHARE)
+    async def create_share(self, step: BackendCall) -> BackendAnswer:
+        """Make an empty share, or adopt the one an earlier attempt made."""
+        target = ref_of(step.target)
+        made = await self._runner.call(
+            names.BACKEND_CREATE_SHARE,
+            step,
+            lambda: self.driver.create_share(target, step.target.size, call_of(step)),
+        )
+        return _answer(made)
+
+    @activity.defn(name=names.BACKEND_CLONE_SNAPSHOT)
+    async def clone_snapshot(self, step: BackendCall) -> BackendAnswer:
+        """Make a share out of a snapshot in the same pool."""
+        target, source, call = ref_of(step.target), ref_of(_other(step)), call_of(step)
+
+        def clone() -> Job:
+            if not isinstance(self.driver, SupportsClone):
+                raise Rejected(f"driver {self.driver.name} cannot clone", pool_specific=True)
+            return self.driver.clone_snapshot(source, target, step.target.size, call)
+
+        await self._runner.job(names.BACKEND_CLONE_SNAPSHOT, step, clone, lambda: self.driver.cancel_job(call))
+        return _answer(
+            await self._runner.call(
+                names.BACKEND_CLONE_SNAPSHOT,
+                step,
+                lambda: self.driver.create_share(target, step.target.size, call),
+            )
+        )
+
+    @activity.defn(name=names.BACKEND_DELETE_SHARE)
+    async def delete_share(self, step: BackendCall) -> BackendAnswer:
+        """Delete a share; a missing one is done."""
+        target, call = ref_of(step.target), call_of(step)
+        await self._runner.job(
+            names.BACKEND_DELETE_SHARE,
+            step,
+            lambda: self.driver.delete_share(target, call),
+            lambda: self.driver.cancel_job(call),
+        )
+        return BackendAnswer()
+
+    @activity.defn(name=names.BACKEND_RESIZE_SHARE)
+    async def resize_share(self, step: BackendCall) -> BackendAnswer:
+        """Set a share's size."""
+        target = ref_of(step.target)
+        return _answer(
+            await self._runner.call(
+                names.BACKEND_RESIZE_SHARE,
+                step,
+                lambda: self.driver.resize_share(target, step.target.size, call_of(step)),
+            )
+        )
+
+    @activity.defn(name=names.BACKEND_SET_ACCESS_MODE)
+    async def set_access_mode(self, step: BackendCall) -> BackendAnswer:
+        """Let clients write, only read, or not reach a share at all."""
+        target = ref_of(step.target)
+        await self._runner.call(
+            names.BACKEND_SET_ACCESS_MODE,
+            step,
+            lambda: self.driver.set_access_mode(target, AccessMode(step.mode), call_of(step)),
+        )
+        return BackendAnswer()
+
+    @activity.defn(name=names.BACKEND_CREATE_SNAPSHOT)
+    async def create_snapshot(self, step: BackendCall) -> BackendAnswer:
+        """Freeze a share's content."""
+        snapshot, share, call = ref_of(step.target), ref_of(_other(step)), call_of(step)
+
+        def freeze() -> Job:
+            if not isinstance(self.driver, SupportsSnapshots):
+                raise Rejected(f"driver {self.driver.name} takes no snapshots")
+            return self.driver.create_snapshot(share, snapshot, call)
+
+        await self._runner.job(names.BACKEND_CREATE_SNAPSHOT, step, freeze, lambda: self.driver.cancel_job(call))
+        return BackendAnswer(size=step.target.size)
+
+    @activity.defn(name=names.BACKEND_DELETE_SNAPSHOT)
+    async def delete_snapshot(self, step: BackendCall) -> BackendAnswer:
+        """Delete a snapshot; a missing one is done."""
+        snapshot, call = ref_of(step.target), call_of(step)
+
+        def delete() -> Job:
+            if not isinstance(self.driver, SupportsSnapshots):
+                raise Rejected(f"driver {self.driver.name} has no snapshots")
+            return self.driver.delete_snapshot(snapshot, call)
+
+        await self._runner.job(names.BACKEND_DELETE_SNAPSHOT, step, delete, lambda: self.driver.cancel_job(call))
+        return BackendAnswer()
+
+    @activity.defn(name=names.BACKEND_REVERT_SHARE)
+    async def revert_share(self, step: BackendCall) -> BackendAnswer:
+        """Give a share the content of one of its snapshots."""
+        share, snapshot, call = ref_of(step.target), ref_of(_other(step)), call_of(step)
+
+        def revert() -> Job:
+            if not isinstance(self.driver, SupportsRevert):
+                raise Rejected(f"driver {self.driver.name} cannot revert")
+            return self.driver.revert_share(share, snapshot, call)
+
+        await self._runner.job(names.BACKEND_REVERT_SHARE, step, revert, lambda: self.driver.cancel_job(call))
+        return BackendAnswer(size=step.target.size)
+
+    @activity.defn(name=names.BACKEND_STOP_JOB)
+    async def stop_job(self, step: BackendCall) -> BackendAnswer:
+        """Stop the job of an earlier step; ``done`` says whether it was over first."""
+        stopped = await self._runner.call(
+            names.BACKEND_STOP_JOB, step, lambda: self.driver.cancel_job(call_of(step))
+        )
+        return BackendAnswer(done=stopped.state is JobState.DONE)
+
+
+class MoverSteps:
+    """Copies into the pools of one backend, in processes of their own."""
+
+    def __init__(self, services: Services, backend: str, slots: int) -> None:
+        self._services = services
+        self._backend = backend
+        self._runner = _Runner(services, backend, slots)
+        self._mover = Mover(services.state_dir / "mover")
+
+    def activities(self) -> list[Callable[..., Any]]:
+        """The activity functions to register on the mover's queue."""
+        return [self.copy]
+
+    def close(self) -> None:
+        """Stop the copies that this process runs; they go on where they were with the next attempt."""
+        self._runner.close()
+        self._mover.close()
+
+    def _path(self, place: ObjectPlace) -> Path:
+        driver = self._services.drivers.get(place.backend)
+        if not isinstance(driver, SupportsHostAccess):
+            raise Rejected(f"objects of backend {place.backend} cannot be reached on a host", pool_specific=True)
+        try:
+            return driver.data_path(ref_of(place))
+        except NotFound as error:
+            raise Unknown(f"{place.object} is not there: {error.reason}") from error
+
+    @activity.defn(name=names.MOVER_COPY)
+    async def copy(self, step: BackendCall) -> BackendAnswer:
+        """Copy a snapshot's files into a share, verified; found again after a crash."""
+        source, job = _other(step), call_of(step).key
+
+        def start() -> Job:
+            return self._mover.start(job, self._path(source), self._path(step.target), CopyOptions())
+
+        await self._runner.job(names.MOVER_COPY, step, start, lambda: self._mover.cancel(job))
+        # Window: the copy is complete and verified; its job record goes only now, so a repeated step finds it done
+        # or compares once more.
+        await asyncio.get_running_loop().run_in_executor(None, self._mover.forget, job)
+        return BackendAnswer(size=step.target.size)

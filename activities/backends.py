@@ -1,0 +1,123 @@
+"""Backends of a worker: specs to open drivers, and what drivers report to rows."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from drivers.contract import BackendConfig, Driver, PoolConfig, PoolReport
+from drivers.errors import DriverError, Rejected
+from drivers.registry import open_driver
+from dsl.documents import BackendSpec, PoolSpec, secret_reference
+from dsl.spec_set import SpecSet
+from inventory.catalogue import BackendRow, Catalogue, PoolRow, QuotaRow, TypeRow
+from shareflow.errors import SpecError
+
+
+def _resolved(options: Any, where: str) -> dict[str, object]:
+    """Options with secret references replaced by their values; only here, only in this process."""
+    resolved: dict[str, object] = {}
+    for key, value in options.items():
+        reference = secret_reference(value)
+        if reference is None:
+            resolved[key] = value
+            continue
+        kind, name = reference
+        try:
+            resolved[key] = os.environ[name] if kind == "env" else Path(name).read_text().strip()
+        except (KeyError, OSError) as error:
+            raise SpecError(f"{where}: option {key!r} refers to {kind} {name!r}, which cannot be read") from error
+    return resolved
+
+
+def open_backend(spec: BackendSpec, deployment: str, state_dir: Path) -> Driver:
+    """The driver of a backend.
+
+    Raises:
+        SpecError: the driver is unknown or refuses an option.
+    """
+    config = BackendConfig(
+        name=spec.name,
+        deployment=deployment,
+        pools=[
+            PoolConfig(
+                name=pool.name,
+                options=_resolved(pool.options, f"backend {spec.name} pool {pool.name}"),
+                attributes=dict(pool.attributes),
+            )
+            for pool in spec.pools
+        ],
+        state_dir=state_dir,
+        options=_resolved(spec.options, f"backend {spec.name}"),
+    )
+    try:
+        return open_driver(config, spec.driver)
+    except Rejected as error:
+        raise SpecError(f"backend {spec.name}: {error.reason}", hint=error.hint) from error
+
+
+def pool_row(spec: PoolSpec, driver: Driver, report: PoolReport | None) -> PoolRow:
+    """A pool's row: the spec's attributes, the driver's report and capabilities."""
+    able = driver.capabilities()
+    reported = dict(report.attributes) if report else {}
+    attributes: dict[str, Any] = {
+        **reported,
+        **spec.attributes,
+        "driver": driver.name,
+        "protocols": list(able.protocols),
+        "snapshots": able.snapshots,
+        "clone": able.clone,
+        "revert": able.revert,
+        "host_access": able.host_access,
+        "shrink": able.shrink,
+        "quota_enforced": able.quota_enforced,
+        "snapshot_space": able.snapshot_space,
+        "access_modes": [mode.value for mode in able.access_modes],
+    }
+    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in attributes.items()}
+    return PoolRow(
+        name=spec.name,
+        zone=spec.zone or "",
+        attributes=plain,
+        limit_bytes=spec.limit(report.total if report else None),
+        total_bytes=report.total if report else None,
+        free_bytes=report.free if report else None,
+    )
+
+
+def pool_rows(spec: BackendSpec, driver: Driver) -> list[PoolRow]:
+    """All pools of a backend with fresh figures. Raises DriverError when it does not answer."""
+    reports = {report.name: report for report in driver.pools()}
+    return [pool_row(pool, driver, reports.get(pool.name)) for pool in spec.pools]
+
+
+def _backend_row(spec: BackendSpec, driver: Driver) -> BackendRow:
+    try:
+        rows, reachable = pool_rows(spec, driver), True
+    except DriverError:
+        rows, reachable = [pool_row(pool, driver, None) for pool in spec.pools], False
+    document = spec.model_dump(mode="json", exclude={"options": True, "pools": {"__all__": {"options"}}})
+    return BackendRow(name=spec.name, driver=spec.driver, document=document, pools=rows, reachable=reachable)
+
+
+def catalogue_of(specs: SpecSet, drivers: dict[str, Driver]) -> Catalogue:
+    """What the inventory has to know of the specs and of the backends as they answer now."""
+    return Catalogue(
+        backends=[_backend_row(specs.backends[name], drivers[name]) for name in sorted(specs.backends)],
+        types=[
+            TypeRow(name=spec.name, version=spec.version, document=spec.record())
+            for spec in specs.share_types.values()
+        ],
+        quotas=[
+            QuotaRow(
+                project=spec.project,
+                shares_limit=spec.limits.shares,
+                bytes_limit=spec.limits.bytes,
+                snapshots_limit=spec.limits.snapshots,
+            )
+            for spec in specs.quotas.values()
+        ],
+    )
+
+

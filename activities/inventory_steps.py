@@ -1,0 +1,278 @@
+"""Inventory steps: local activities, each one short transaction that may be repeated at any time.
+
+A step that comes twice (its worker died before the answer arrived, or the commit's outcome was unknown) finds what the
+first one did and gives the same answer: the operation's row keeps ``begun``, ``result`` and ``failure``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+from temporalio import activity
+
+from activities.failures import as_failure, failure_of, translated
+from activities.recipes.base import Recipe
+from activities.recipes.create import CreateShare, CreateShareFromSnapshot
+from activities.recipes.delete import DeleteShare, ForgetShare
+from activities.recipes.resize import ResizeShare
+from activities.recipes.snapshots import CreateSnapshot, DeleteSnapshot, RevertShare
+from activities.settings import Services
+from inventory import claims, operations, reservations
+from inventory.operations import OpenOperation
+from shareflow import faults, names
+from shareflow.contracts.operations import OperationState
+from shareflow.contracts.steps import (
+    AbortInput,
+    BeginInput,
+    BeginStatus,
+    Begun,
+    CommandStep,
+    CommitInput,
+    Ended,
+    Failure,
+    MarkInput,
+    PlaceAgainInput,
+    PurgeBegun,
+    RetentionResult,
+)
+from shareflow.errors import (
+    DatabaseUnavailable,
+    InvalidInput,
+    NameTaken,
+    RequestReused,
+    ShareflowError,
+    StaleClaim,
+)
+from shareflow.faults import FaultPoint
+
+RECIPES: tuple[type[Recipe[Any]], ...] = (
+    CreateShare,
+    CreateShareFromSnapshot,
+    CreateSnapshot,
+    DeleteSnapshot,
+    RevertShare,
+    ResizeShare,
+    DeleteShare,
+    ForgetShare,
+)
+
+
+class _Moments:
+    """The fault points of one inventory step: before its transaction, before its commit, and after it."""
+
+    def __init__(self, step: str) -> None:
+        self.before = faults.declare(f"inventory.{step}.before_transaction")
+        self.uncommitted = faults.declare(f"inventory.{step}.before_commit")
+        self.committed = faults.declare(f"inventory.{step}.after_commit")
+
+
+_MOMENTS = {
+    step: _Moments(step)
+    for step in (
+        names.BEGIN,
+        names.PLACE_AGAIN,
+        names.COMMIT,
+        names.ABORT,
+        names.MARK,
+        names.SOFT_DELETED,
+        names.RESTORE_ROWS,
+        names.BEGIN_PURGE,
+        names.RETENTION,
+    )
+}
+
+
+class InventorySteps:
+    """The inventory's activities, bound to one database."""
+
+    def __init__(self, services: Services) -> None:
+        self._database = services.database
+        self._recipes = {recipe.kind: recipe(services.limits) for recipe in RECIPES}
+
+    def activities(self) -> list[Callable[..., Any]]:
+        """The activity functions to register."""
+        return [
+            self.begin,
+            self.place_again,
+            self.commit,
+            self.abort,
+            self.mark,
+            self.soft_deleted,
+            self.restore_rows,
+            self.begin_purge,
+            self.retention,
+        ]
+
+    @contextmanager
+    def _step(self, step: str, operation: str) -> Iterator[Connection]:
+        moments = _MOMENTS[step]
+        with translated():
+            self._hit(moments.before, operation)
+            with self._database.write() as connection:
+                yield connection
+                self._hit(moments.uncommitted, operation)
+            # Window: the transaction is durable, the answer is not. The repeated step finds it done.
+            self._hit(moments.committed, operation)
+
+    @staticmethod
+    def _hit(point: FaultPoint, operation: str) -> None:
+        faults.hit(point, operation)
+
+    def _recipe(self, kind: str) -> Recipe[Any]:
+        recipe = self._recipes.get(kind)
+        if recipe is None:
+            raise InvalidInput(f"{kind!r} is not an operation", field="kind")
+        return recipe
+
+    def _delete_recipe(self, operation: OpenOperation) -> DeleteShare:
+        recipe = self._recipe(operation.kind)
+        if not isinstance(recipe, DeleteShare):
+            raise InvalidInput(f"{operation.kind} has no recycle bin", field="kind")
+        return recipe
+
+    @activity.defn(name=names.BEGIN)
+    def begin(self, step: BeginInput) -> Begun:
+        """Open, claim, check, reserve and place. A refusal ends the operation failed-clean and is raised."""
+        try:
+            with self._step(names.BEGIN, step.operation) as connection:
+                return self._begin(connection, step)
+        except Exception as error:
+            refusal = error.__cause__ if isinstance(error.__cause__, ShareflowError) else None
+            if isinstance(error, IntegrityError):
+                refusal = NameTaken("another request took this name at the same moment", field="name")
+            if refusal is None or isinstance(refusal, DatabaseUnavailable | RequestReused):
+                raise
+            with translated():
+                self._refuse(step, failure_of(refusal))
+            raise as_failure(refusal) from None
+
+    def _begin(self, connection: Connection, step: BeginInput) -> Begun:
+        operation = operations.open_or_find(connection, step.operation, step.kind, step.request)
+        if operation.ended:
+            return Begun(status=BeginStatus.ENDED, result=operation.result, failure=operation.failure)
+        if operation.begun is not None:
+            return Begun.model_validate({**operation.begun, "recovery": operation.recovery}, strict=False)
+        recipe = self._recipe(step.kind)
+        begun = recipe.begin(connection, operation, recipe.parse(operation))
+        match begun.status:
+            case BeginStatus.WAITING:
+                operations.note(connection, operation.id, waiting_for=begun.waiting_for)
+            case BeginStatus.STARTED:
+                self._keep(connection, operation, begun)
+            case BeginStatus.ENDED:
+                operations.note(connection, operation.id, share_id=begun.share_id)
+                operations.end(connection, operation.id, OperationState.SUCCEEDED, result=begun.result)
+                return begun.model_copy(update={"waiting_for": claims.release(connection, operation.id)})
+        return begun
+
+    @staticmethod
+    def _keep(connection: Connection, operation: OpenOperation, begun: Begun) -> None:
+        operations.note(connection, operation.id, begun=begun.model_dump(mode="json"))
+
+    def _refuse(self, step: BeginInput, failure: Failure) -> None:
+        """Record the refusal, so that the same request gets the same answer. Claims that waited are given back."""
+        with self._database.write() as connection:
+            operation = operations.open_or_find(connection, step.operation, step.kind, step.request)
+            if operation.begun is None and not operation.ended:
+                reservations.void(connection, step.operation)
+                claims.release(connection, step.operation)
+                operations.end(connection, step.operation, OperationState.FAILED_CLEAN, failure=failure)
+
+    def _running(self, connection: Connection, operation: str) -> tuple[OpenOperation, Begun]:
+        found = operations.get(connection, operation)
+        if found.ended or found.begun is None:
+            raise StaleClaim(f"operation {operation} is {found.state.value}, nothing more can be done in its name")
+        return found, Begun.model_validate(found.begun, strict=False)
+
+    @activity.defn(name=names.PLACE_AGAIN)
+    def place_again(self, step: PlaceAgainInput) -> Begun:
+        """Take the next-best pool after one refused. Raises NoPoolFits when none is left."""
+        with self._step(names.PLACE_AGAIN, step.operation) as connection:
+            operation, begun = self._running(connection, step.operation)
+            recipe = self._recipe(operation.kind)
+            if not isinstance(recipe, CreateShare | CreateShareFromSnapshot):
+                raise InvalidInput(f"{operation.kind} is not placed", field="kind")
+            moved = recipe.place_again(connection, operation, begun, step)
+            self._keep(connection, operation, moved)
+            return moved
+
+    @activity.defn(name=names.COMMIT)
+    def commit(self, step: CommitInput) -> Ended:
+        """Make the outcome true, end the operation, release its claims. Repeated: the recorded result."""
+        with self._step(names.COMMIT, step.operation) as connection:
+            operation = operations.get(connection, step.operation)
+            if operation.state is OperationState.SUCCEEDED:
+                return Ended(result=operation.result)
+            operation, begun = self._running(connection, step.operation)
+            claims.check(connection, operation.id, [*begun.fences, *begun.item_fences])
+            result = self._recipe(operation.kind).commit(connection, operation, begun, step)
+            operations.end(connection, operation.id, OperationState.SUCCEEDED, result=result)
+            return Ended(result=result, wake=claims.release(connection, operation.id))
+
+    @activity.defn(name=names.ABORT)
+    def abort(self, step: AbortInput) -> Ended:
+        """Take everything back, end the operation failed-clean, release its claims. Repeated: nothing more happens."""
+        with self._step(names.ABORT, step.operation) as connection:
+            operation = operations.fetch(connection, step.operation)
+            if operation is None or operation.ended:
+                return Ended(result=operation.result if operation else None)
+            if operation.begun is not None:
+                self._recipe(operation.kind).abort(connection, operation, Begun.model_validate(operation.begun, strict=False))
+            reservations.void(connection, operation.id)
+            wake = claims.release(connection, operation.id)
+            operations.end(connection, operation.id, OperationState.FAILED_CLEAN, failure=step.failure)
+            return Ended(wake=wake)
+
+    @activity.defn(name=names.MARK)
+    def mark(self, step: MarkInput) -> None:
+        """Record how a running operation fares: past the point of no return, or in need of an operator."""
+        with self._step(names.MARK, step.operation) as connection:
+            operation = operations.get(connection, step.operation)
+            if not operation.ended:
+                operations.note(
+                    connection,
+                    step.operation,
+                    state=step.state.value,
+                    left_over=step.left,
+                    no_return=operation.no_return or step.no_return,
+                )
+
+    @activity.defn(name=names.SOFT_DELETED)
+    def soft_deleted(self, step: CommandStep) -> Begun:
+        """The share is in the recycle bin."""
+        with self._step(names.SOFT_DELETED, step.operation) as connection:
+            operation, begun = self._running(connection, step.operation)
+            binned = self._delete_recipe(operation).soft_deleted(connection, operation, begun)
+            self._keep(connection, operation, binned)
+            return binned
+
+    @activity.defn(name=names.RETENTION)
+    def retention(self, step: CommandStep) -> RetentionResult:
+        """Move the purge of a share in the recycle bin."""
+        with self._step(names.RETENTION, step.operation) as connection:
+            operation, begun = self._running(connection, step.operation)
+            extended, result = self._delete_recipe(operation).extend(connection, operation, begun, step)
+            self._keep(connection, operation, extended)
+            return result
+
+    @activity.defn(name=names.RESTORE_ROWS)
+    def restore_rows(self, step: CommandStep) -> None:
+        """The share leaves the recycle bin; its name is taken from here on."""
+        with self._step(names.RESTORE_ROWS, step.operation) as connection:
+            operation, begun = self._running(connection, step.operation)
+            restored = self._delete_recipe(operation).restore(connection, operation, begun, step)
+            self._keep(connection, operation, restored)
+
+    @activity.defn(name=names.BEGIN_PURGE)
+    def begin_purge(self, step: CommandStep) -> PurgeBegun:
+        """The point of no return of a deletion."""
+        with self._step(names.BEGIN_PURGE, step.operation) as connection:
+            operation, begun = self._running(connection, step.operation)
+            purging, answer = self._delete_recipe(operation).purge(connection, operation, begun)
+            self._keep(connection, operation, purging)
+            operations.note(connection, operation.id, no_return=True)
+            return answer

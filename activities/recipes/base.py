@@ -1,0 +1,119 @@
+"""What the inventory's side of an operation is made of."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Generic, TypeVar, cast
+
+from sqlalchemy import Connection, RowMapping
+
+from inventory import claims, operations, resources, tables
+from inventory.claims import Want
+from inventory.database import deployment_id
+from inventory.operations import OpenOperation
+from shareflow.contracts.operations import OnBusy, Request
+from shareflow.contracts.steps import BeginStatus, Begun, CommitInput, Fence, Limits
+from shareflow.errors import InvalidState
+
+Input = TypeVar("Input", bound=Request)
+
+
+class Recipe(ABC, Generic[Input]):
+    """One operation's transactions. Each runs inside a write transaction that the caller opens and commits.
+
+    ``begin`` checks, claims, reserves and changes; ``commit`` makes the outcome true; ``abort`` takes back what
+    ``begin`` did. Reservations, claims and the operation's own row are settled by the caller.
+    """
+
+    kind: ClassVar[str]
+    input_model: ClassVar[type[Request]]
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+
+    def parse(self, operation: OpenOperation) -> Input:
+        """The operation's input."""
+        return cast("Input", self.input_model.model_validate(operation.request))
+
+    @abstractmethod
+    def begin(self, connection: Connection, operation: OpenOperation, request: Input) -> Begun:
+        """Start the operation or join the line. Raises ShareflowError when it cannot be; then nothing is kept."""
+
+    @abstractmethod
+    def commit(
+        self, connection: Connection, operation: OpenOperation, begun: Begun, outcome: CommitInput
+    ) -> dict[str, Any]:
+        """Make the outcome true; returns the workflow's result."""
+
+    @abstractmethod
+    def abort(self, connection: Connection, operation: OpenOperation, begun: Begun) -> None:
+        """Take back what begin did to resource rows. Called only when begin has started the operation."""
+
+    def started(self, connection: Connection, operation: OpenOperation, **values: Any) -> Begun:
+        """A begun operation."""
+        return Begun(
+            status=BeginStatus.STARTED,
+            limits=self.limits,
+            deployment=deployment_id(connection),
+            recovery=operation.recovery,
+            **values,
+        )
+
+
+def waiting(ahead: Sequence[str]) -> Begun:
+    """A place in the line."""
+    return Begun(status=BeginStatus.WAITING, waiting_for=list(ahead[:20]))
+
+
+def claim(
+    connection: Connection, operation: OpenOperation, request: Request, wants: Sequence[Want]
+) -> tuple[Fence, ...] | Begun:
+    """The fences of everything wanted, or the answer that says whom to wait for.
+
+    Raises Busy when the caller asked not to wait.
+    """
+    answer = claims.request(connection, operation.id, wants, fail_if_busy=request.on_busy is OnBusy.FAIL)
+    if not answer.granted:
+        return waiting(answer.waiting_for)
+    return answer.fences
+
+
+def require_status(row: RowMapping, kind: str, *allowed: str) -> None:
+    """Raise InvalidState unless the resource is in one of the states allowed."""
+    if row["status"] not in allowed:
+        raise InvalidState(
+            f"{kind} {row['name']!r} is {row['status']}, not {' or '.join(allowed)}", field=kind, hint="look at it again"
+        )
+
+
+def fence_of(fences: Sequence[Fence], resource: str) -> Fence:
+    """The fence of one resource."""
+    return next(fence for fence in fences if fence.id == resource)
+
+
+def share_result(connection: Connection, operation: OpenOperation, share_id: str) -> dict[str, Any]:
+    """A ``ShareResult`` as JSON data."""
+    share = resources.share_row(connection, share_id)
+    place = resources.instance_place(connection, share_id)
+    locations = tables.export_locations
+    paths = connection.execute(
+        locations.select().where(locations.c.instance_id == place.id).order_by(locations.c.preferred.desc())
+    ).mappings()
+    return {
+        "operation": operation.id,
+        "state": "succeeded",
+        "share_id": share_id,
+        "name": share["name"],
+        "size": share["size"],
+        "pool": place.pool,
+        "backend": place.backend,
+        "export_locations": [row["path"] for row in paths],
+    }
+
+
+def keep_placement(connection: Connection, operation: OpenOperation, placement: dict[str, Any]) -> None:
+    """Record why each pool was kept or dropped, with the operation."""
+    operations.note(connection, operation.id, placement=placement)
+
+

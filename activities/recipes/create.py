@@ -1,0 +1,206 @@
+"""CreateShare and CreateShareFromSnapshot in the inventory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, delete, select
+
+from activities import placement
+from activities.recipes.base import Recipe, claim, fence_of, keep_placement, require_status, share_result
+from dsl.documents import ShareTypeSpec
+from dsl.placement import PlacementRequest
+from inventory import audit, claims, operations, reservations, resources, tables
+from inventory.claims import Want
+from inventory.operations import OpenOperation
+from shareflow import names
+from shareflow.contracts.operations import CreateShareFromSnapshotInput, CreateShareInput
+from shareflow.contracts.steps import Begun, CommitInput, ObjectPlace, PlaceAgainInput
+from shareflow.contracts.units import format_size
+from shareflow.errors import DoesNotFit, InvalidInput, NameTaken, StaleClaim
+
+Creating = CreateShareInput | CreateShareFromSnapshotInput
+
+
+def check_name_free(connection: Connection, project: str, name: str) -> None:
+    """Raise NameTaken when a share in view has the name."""
+    shares = tables.shares
+    taken = select(shares.c.id).where(shares.c.project == project, shares.c.live_name == name)
+    if connection.execute(taken).first() is not None:
+        raise NameTaken(f"project {project!r} has a share {name!r}", field="name", hint="choose another name")
+
+
+def check_size(spec: ShareTypeSpec, size: int) -> None:
+    """Raise InvalidInput when the type does not allow shares of this size."""
+    refusal = spec.size_refusal(size)
+    if refusal is not None:
+        raise InvalidInput(f"{format_size(size)} is refused: {refusal}", field="size", hint="choose another size or type")
+
+
+class _Create(Recipe[Any]):
+    """What both ways of making a share have in common."""
+
+    def _insert(
+        self,
+        connection: Connection,
+        operation: OpenOperation,
+        request: Creating,
+        spec: ShareTypeSpec,
+        version: str,
+        size: int,
+        *,
+        source: RowMapping | None = None,
+        prefer: str | None = None,
+        exclude: Mapping[str, str] | None = None,
+    ) -> tuple[str, ObjectPlace]:
+        check_name_free(connection, operation.project, request.name)
+        check_size(spec, size)
+        reservations.reserve_quota(connection, operation.id, operation.project, size=size, shares=1)
+        pool, decision = placement.choose(
+            connection, operation.id, self._wanted(request, spec, size, exclude or {}), prefer=prefer
+        )
+        share = resources.add_share(
+            connection,
+            operation.actor,
+            {
+                "name": request.name,
+                "size": size,
+                "type": spec.name,
+                "type_version": version,
+                "protocol": spec.protocol,
+                "description": request.description,
+                "source_snapshot_id": source["id"] if source else "",
+            },
+        )
+        place = resources.add_instance(connection, share, pool, size)
+        operations.note(connection, operation.id, share_id=share, waiting_for=None)
+        keep_placement(connection, operation, decision)
+        return share, place
+
+    @staticmethod
+    def _wanted(request: Creating, spec: ShareTypeSpec, size: int, exclude: Mapping[str, str]) -> PlacementRequest:
+        return PlacementRequest(
+            size=size, type=spec, zone=request.zone, backend=request.backend, pool=request.pool, exclude=exclude
+        )
+
+    def place_again(
+        self, connection: Connection, operation: OpenOperation, begun: Begun, refusal: PlaceAgainInput
+    ) -> Begun:
+        """Exclude the pool that refused and reserve on the next-best; the refused instance's row goes.
+
+        Idempotent by instance: once moved, the same refusal gives the same answer. Raises NoPoolFits.
+        """
+        if begun.instance is None or begun.instance.id != refusal.instance:
+            return begun
+        request = self.parse(operation)
+        share = resources.share_row(connection, begun.share_id)
+        spec = placement.type_spec(resources.share_type(connection, share["type"], share["type_version"]))
+        excluded = {**(operation.placement or {}).get("excluded", {}), refusal.pool_id: refusal.reason}
+        reservations.void(connection, operation.id, scope="pool", target=refusal.pool_id)
+        connection.execute(delete(tables.instances).where(tables.instances.c.id == refusal.instance))
+        pool, decision = placement.choose(
+            connection, operation.id, self._wanted(request, spec, share["size"], excluded)
+        )
+        place = resources.add_instance(connection, share["id"], pool, share["size"])
+        keep_placement(connection, operation, {**decision, "excluded": excluded})
+        return begun.model_copy(update={"instance": place, "clone": begun.clone and self._clones(connection, begun, place)})
+
+    def _clones(self, connection: Connection, begun: Begun, place: ObjectPlace) -> bool:
+        return begun.source is not None and begun.source.pool_id == place.pool_id
+
+    def commit(
+        self, connection: Connection, operation: OpenOperation, begun: Begun, outcome: CommitInput
+    ) -> dict[str, Any]:
+        if begun.instance is None:
+            raise StaleClaim(f"operation {operation.id} has no instance to commit")
+        fence = fence_of(begun.fences, begun.share_id)
+        resources.set_instance(
+            connection, begun.instance.id, status="available", allocated_bytes=begun.instance.size
+        )
+        share = resources.share_row(connection, begun.share_id)
+        resources.set_export_paths(connection, begun.instance.id, share["protocol"], outcome.export_paths)
+        audit.change(
+            connection, operation.actor, tables.shares, begun.share_id, after="available", epoch=fence.epoch
+        )
+        reservations.commit(connection, operation.id)
+        return share_result(connection, operation, begun.share_id)
+
+    def abort(self, connection: Connection, operation: OpenOperation, begun: Begun) -> None:
+        connection.execute(delete(tables.instances).where(tables.instances.c.share_id == begun.share_id))
+        audit.remove(connection, operation.actor, tables.shares, begun.share_id, why="creation undone")
+
+
+class CreateShare(_Create):
+    """An empty share."""
+
+    kind = names.CREATE_SHARE
+    input_model = CreateShareInput
+
+    def begin(self, connection: Connection, operation: OpenOperation, request: CreateShareInput) -> Begun:
+        row = resources.share_type(connection, request.type)
+        share, place = self._insert(
+            connection, operation, request, placement.type_spec(row), row["version"], request.size
+        )
+        fence = claims.hold_new(connection, operation.id, "share", share)
+        return self.started(
+            connection, operation, share_id=share, share_name=request.name, fences=[fence], instance=place
+        )
+
+
+class CreateShareFromSnapshot(_Create):
+    """A share with a snapshot's content: cloned in the snapshot's pool, else copied anywhere that fits."""
+
+    kind = names.CREATE_SHARE_FROM_SNAPSHOT
+    input_model = CreateShareFromSnapshotInput
+
+    def begin(self, connection: Connection, operation: OpenOperation, request: CreateShareFromSnapshotInput) -> Begun:
+        parent = resources.find_share(connection, operation.project, request.share)
+        snapshot = resources.find_snapshot(connection, parent, request.snapshot)
+        fences = claim(connection, operation, request, [Want("snapshot", snapshot["id"], "shared")])
+        if isinstance(fences, Begun):
+            return fences
+        require_status(resources.snapshot_row(connection, snapshot["id"]), "snapshot", "available")
+        size = request.size or snapshot["size"]
+        if size < snapshot["size"]:
+            raise DoesNotFit(
+                f"{format_size(size)} is below the snapshot's size of {format_size(snapshot['size'])}",
+                field="size",
+                hint="leave the size out, or ask for more",
+            )
+        version = None if request.type else parent["type_version"]
+        row = resources.share_type(connection, request.type or parent["type"], version)
+        source = resources.snapshot_places(connection, [snapshot["id"]])[0]
+        pool = resources.pool_row(connection, source.pool_id)
+        clones = bool(pool["attributes"].get("clone"))
+        exclude = {} if clones or pool["attributes"].get("host_access") else self._unreadable(connection, source)
+        share, place = self._insert(
+            connection,
+            operation,
+            request,
+            placement.type_spec(row),
+            row["version"],
+            size,
+            source=snapshot,
+            prefer=source.pool_id if clones else None,
+            exclude=exclude,
+        )
+        fence = claims.hold_new(connection, operation.id, "share", share)
+        return self.started(
+            connection,
+            operation,
+            share_id=share,
+            share_name=request.name,
+            fences=[fence],
+            instance=place,
+            source=source,
+            snapshot_fences=list(fences),
+            clone=clones and place.pool_id == source.pool_id,
+        )
+
+    @staticmethod
+    def _unreadable(connection: Connection, source: ObjectPlace) -> dict[str, str]:
+        reason = f"snapshots of backend {source.backend} can neither be cloned nor read on a host"
+        return {row["id"]: reason for row in resources.pools_picture(connection)}
+
+

@@ -1,0 +1,91 @@
+"""ResizeShare in the inventory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection
+
+from activities import placement
+from activities.recipes.base import Recipe, claim, fence_of, require_status, share_result
+from activities.recipes.create import check_size
+from inventory import audit, operations, reservations, resources, tables
+from inventory.claims import Want
+from inventory.operations import OpenOperation
+from shareflow import names
+from shareflow.contracts.operations import ResizeShareInput
+from shareflow.contracts.steps import Begun, CommitInput
+from shareflow.contracts.units import format_size
+from shareflow.errors import NoPoolFits, StaleClaim
+
+
+class ResizeShare(Recipe[ResizeShareInput]):
+    """A share gets another size in its pool."""
+
+    kind = names.RESIZE_SHARE
+    input_model = ResizeShareInput
+
+    def begin(self, connection: Connection, operation: OpenOperation, request: ResizeShareInput) -> Begun:
+        share = resources.find_share(connection, operation.project, request.share)
+        fences = claim(connection, operation, request, [Want("share", share["id"])])
+        if isinstance(fences, Begun):
+            return fences
+        share = resources.find_share(connection, operation.project, share["id"])
+        require_status(share, "share", "available")
+        check_size(placement.type_spec(resources.share_type(connection, share["type"], share["type_version"])), request.size)
+        place = resources.instance_place(connection, share["id"])
+        growth = request.size - share["size"]
+        if growth > 0:
+            reservations.reserve_quota(connection, operation.id, operation.project, size=growth)
+            if not reservations.reserve_capacity(connection, operation.id, place.pool_id, growth):
+                pool = resources.pool_row(connection, place.pool_id)
+                room = (pool["limit_bytes"] or 0) - pool["allocated_bytes"]
+                raise NoPoolFits(
+                    f"pool {place.pool!r} has {format_size(room)} left, the share needs {format_size(growth)} more",
+                    field="size",
+                    hint="delete something in that pool, or raise its capacity in the backend's spec",
+                )
+        audit.change(connection, operation.actor, tables.shares, share["id"], after="resizing")
+        operations.note(connection, operation.id, share_id=share["id"], waiting_for=None)
+        return self.started(
+            connection,
+            operation,
+            share_id=share["id"],
+            share_name=share["name"],
+            fences=list(fences),
+            instance=place,
+            old_size=share["size"],
+            new_size=request.size,
+        )
+
+    def commit(
+        self, connection: Connection, operation: OpenOperation, begun: Begun, outcome: CommitInput
+    ) -> dict[str, Any]:
+        if begun.instance is None:
+            raise StaleClaim(f"operation {operation.id} has no instance to resize")
+        fence = fence_of(begun.fences, begun.share_id)
+        growth = begun.new_size - begun.old_size
+        audit.change(
+            connection,
+            operation.actor,
+            tables.shares,
+            begun.share_id,
+            after="available",
+            epoch=fence.epoch,
+            size=begun.new_size,
+        )
+        instances = tables.instances
+        resources.set_instance(
+            connection,
+            begun.instance.id,
+            size=begun.new_size,
+            allocated_bytes=instances.c.allocated_bytes + growth,
+        )
+        if growth < 0:
+            reservations.give_back_capacity(connection, begun.instance.pool_id, -growth)
+            reservations.give_back_quota(connection, operation.project, size=-growth)
+        reservations.commit(connection, operation.id)
+        return share_result(connection, operation, begun.share_id)
+
+    def abort(self, connection: Connection, operation: OpenOperation, begun: Begun) -> None:
+        audit.change(connection, operation.actor, tables.shares, begun.share_id, after="available", why="not resized")

@@ -1,0 +1,1 @@
+"""The operations: deterministic recipes, one file each."""

@@ -1,0 +1,464 @@
+"""What all operations share: claims, steps that people can see, undo, cancellation and endings.
+
+An operation is a recipe between two inventory steps. :meth:`Operation.conduct` runs it and guarantees its ending:
+
+- *succeeded*: the recipe committed;
+- *failed-clean*: it failed or was cancelled, and everything registered with :meth:`Operation.undo` was undone;
+- *needs-operator*: a step that may not be given up keeps failing. It is retried for ever, says what is left and where,
+  and goes on by itself, or at once with ``retry_now``.
+
+Undo is registered before its step runs. After :meth:`Operation.no_return` there is only forward.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, ClassVar, TypeVar
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    FailureError,
+    TimeoutError,
+    TimeoutType,
+    is_cancelled_exception,
+)
+
+with workflow.unsafe.imports_passed_through():
+    from shareflow import names
+    from shareflow.contracts.operations import CommandInput, OperationState, Request
+    from shareflow.contracts.steps import (
+        AbortInput,
+        BackendAnswer,
+        BackendCall,
+        BeginInput,
+        BeginStatus,
+        Begun,
+        CommitInput,
+        Ended,
+        Failure,
+        Fence,
+        Limits,
+        MarkInput,
+        ObjectPlace,
+        OperationStatus,
+    )
+    from shareflow.contracts.units import format_duration
+    from shareflow.errors import ERRORS_BY_NAME, OperationFailed
+    from workflows.steplog import StepLog
+
+T = TypeVar("T")
+
+INVENTORY_RETRY = RetryPolicy(
+    initial_interval=timedelta(milliseconds=50),
+    backoff_coefficient=3,
+    maximum_interval=timedelta(seconds=1),
+    maximum_attempts=4,
+)
+INVENTORY_TIMEOUT = timedelta(seconds=15)
+BACKEND_ATTEMPTS = 4
+PATIENT_RETRY_FACTOR = 20
+
+
+async def finish(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end even if the workflow is cancelled meanwhile; the cancel is raised afterwards.
+
+    Bare ``asyncio.shield`` would let the workflow close with the work abandoned.
+    """
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
+
+
+@dataclass(frozen=True)
+class Undo:
+    """One backend call that takes a step back."""
+
+    name: str
+    activity: str
+    backend: str
+    call: BackendCall
+
+
+class GaveUp(Exception):
+    """A step that can be undone was tried until its patience ended."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def failure_of(error: BaseException) -> Failure:
+    """The reason of a failure, from wherever it was raised."""
+    if isinstance(error, GaveUp):
+        return error.failure
+    if is_cancelled_exception(error):
+        return Failure(type="OperationCancelled", message="cancelled on request; everything was undone")
+    cause: BaseException | None = error
+    while isinstance(cause, ActivityError) and cause.cause is not None:
+        cause = cause.cause
+    if isinstance(cause, ApplicationError):
+        if cause.details and isinstance(cause.details[0], dict):
+            return Failure.model_validate(cause.details[0])
+        return Failure(type=cause.type or "OperationFailed", message=cause.message)
+    if isinstance(cause, TimeoutError):
+        return Failure(type="BackendUnavailable", message=f"no answer in time ({cause.message})")
+    return Failure(type="OperationFailed", message=str(cause))
+
+
+def as_error(failure: Failure) -> ApplicationError:
+    """A failure as the workflow raises it: code, field, fact and next step in one line, the parts in its details."""
+    known = ERRORS_BY_NAME.get(failure.type, OperationFailed)
+    text = str(known(failure.message, hint=failure.hint, field=failure.field))
+    return ApplicationError(text, failure, type=known.__name__, non_retryable=True)
+
+
+class Operation:
+    """Base of the operations' workflows. Subclasses set ``kind`` and call :meth:`conduct` from ``run``."""
+
+    kind: ClassVar[str]
+
+    def __init__(self) -> None:
+        self.id = workflow.info().workflow_id
+        self.log = StepLog(self.id, self.kind)
+        self.limits = Limits()
+        self.begun: Begun | None = None
+        self.cancel_requested = False
+        self._past_return = False
+        self._undo: list[Undo] = []
+        self._turn = False
+        self._retry = False
+
+    # -- what people see and send ------------------------------------------------------------------------------------
+
+    @workflow.query(name=names.STATUS, description="What the operation does now: phase, steps, what it waits for.")
+    def status(self) -> OperationStatus:
+        """What the operation does now."""
+        return self.log.status()
+
+    @workflow.signal(name=names.CLAIM_GRANTED, description="Sent by operations to each other: it may be your turn.")
+    def claim_granted(self) -> None:
+        """It may be this operation's turn."""
+        self._turn = True
+
+    @workflow.update(name=names.RETRY_NOW, description=names.COMMANDS[names.RETRY_NOW])
+    def retry_now(self, _command: CommandInput | None = None) -> str:
+        """Do not wait for the next retry."""
+        self._retry = True
+        return f"retrying: {self.log.waiting_for}"
+
+    @retry_now.validator
+    def _retry_now_allowed(self, _command: CommandInput | None = None) -> None:
+        if not self.log.waiting_for:
+            raise ApplicationError("nothing is waiting for a retry", type="CommandRefused")
+
+    @workflow.signal(name=names.RETRY_NOW, description=names.COMMANDS[names.RETRY_NOW])
+    def retry_now_signal(self, _command: CommandInput | None = None) -> None:
+        """Signal twin of the update."""
+        self._retry = True
+
+    # -- the frame of every operation --------------------------------------------------------------------------------
+
+    async def conduct(self, request: Request, recipe: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+        """Run the recipe to one of the three endings."""
+        self.log.request = request
+        self._mark_searchable(request)
+        task = asyncio.create_task(recipe)
+        try:
+            try:
+                return await asyncio.shield(task)
+            except asyncio.CancelledError:
+                self.cancel_requested = True
+                if self._past_return:
+                    self.log.note = "the cancel came after the point of no return; going on"
+                    return await task
+                task.cancel()
+                return await task
+        except (FailureError, GaveUp, asyncio.CancelledError) as error:
+            failure = failure_of(error)
+            await finish(self._roll_back(failure))
+            if failure.type == "OperationCancelled":
+                raise asyncio.CancelledError from error
+            raise as_error(failure) from error
+
+    def _mark_searchable(self, request: Request) -> None:
+        known = workflow.info().typed_search_attributes
+        if names.OPERATION not in known:
+            workflow.upsert_search_attributes(
+                [names.OPERATION.value_set(self.kind), names.PROJECT.value_set(request.project)]
+            )
+
+    async def begin(self, request: Request) -> Begun:
+        """The first step: everything is checked, claimed, reserved and placed when it returns.
+
+        Waits in line while others hold the resource. An operation that has ended before (same request sent again)
+        gives its recorded answer: ``begun.status`` is then ``ended``.
+        """
+        step = BeginInput(operation=self.id, kind=self.kind, request=request.model_dump(mode="json"))
+        self.log.start("claim, check and reserve")
+        while True:
+            self._turn = False
+            begun = await self.inventory(names.BEGIN, step, Begun)
+            if begun.status is not BeginStatus.WAITING:
+                break
+            self.log.wait(f"operation {', '.join(begun.waiting_for[:3])}")
+            await self._sleep(begun.limits.turn, "waiting for its turn", lambda: self._turn)
+        self.log.done()
+        self.begun, self.limits = begun, begun.limits
+        if begun.status is BeginStatus.ENDED and begun.failure is not None:
+            raise as_error(begun.failure)
+        self.log.share_id = begun.share_id
+        self._past_return = begun.phase == "purging"
+        return begun
+
+    def resume(self, begun: Begun) -> None:
+        """After the undos are registered: an operation that the reconciler restarted to be undone goes no further."""
+        if begun.recovery == "undo":
+            raise as_error(
+                Failure(type="OperationFailed", message="its workflow was ended from outside; everything was undone")
+            )
+        if begun.share_id:
+            place = begun.instance or begun.snapshot
+            found = [names.SHARE_ID.value_set(begun.share_id)]
+            if place is not None:
+                found.append(names.BACKEND.value_set(place.backend))
+            workflow.upsert_search_attributes(found)
+
+    async def commit(self, *, export_paths: list[str] | None = None, outcome: str = "") -> dict[str, Any]:
+        """The last step. Its transaction is the point of no return of everything before it."""
+        self.check_cancelled()
+        self._past_return = True
+        self.log.start("commit")
+        step = CommitInput(operation=self.id, export_paths=export_paths or [], outcome=outcome)
+        ended = await self._persist(lambda: self.inventory(names.COMMIT, step, Ended))
+        self.log.done()
+        await self.wake(ended.wake)
+        self.log.end(OperationState.SUCCEEDED)
+        return ended.result or {}
+
+    async def ended_before(self, begun: Begun) -> dict[str, Any]:
+        """The answer of an operation that ended when it began, or long ago."""
+        await self.wake(begun.waiting_for)
+        self.log.end(OperationState.SUCCEEDED)
+        return begun.result or {}
+
+    async def wake(self, operations: list[str]) -> None:
+        """Tell those whose turn it may be. One that is gone needs no telling; a lost signal costs a slow timer."""
+        for operation in operations:
+            handle = workflow.get_external_workflow_handle(operation)
+            try:
+                await handle.signal(names.CLAIM_GRANTED)
+            except FailureError as error:
+                workflow.logger.info("operation %s could not be woken: %s", operation, error)
+
+    # -- steps -------------------------------------------------------------------------------------------------------
+
+    async def inventory(self, name: str, step: Any, result_type: type[T]) -> T:
+        """One inventory transaction. While the database is down the operation waits and says so."""
+        pause = 1.0
+        while True:
+            try:
+                return await workflow.execute_local_activity(
+                    name,
+                    step,
+                    result_type=result_type,
+                    start_to_close_timeout=INVENTORY_TIMEOUT,
+                    retry_policy=INVENTORY_RETRY,
+                )
+            except ActivityError as error:
+                failure = failure_of(error)
+                timed_out = isinstance(error.cause, TimeoutError)
+                if not timed_out and failure.type not in ("DatabaseUnavailable", "SimulatedCrash"):
+                    raise
+                self.log.wait(f"the inventory database: {failure.message}")
+                await self._sleep(pause, "the inventory does not answer")
+                pause = min(pause * 2, 30.0)
+
+    async def mark(self, step: MarkInput) -> None:
+        """Record in the inventory how the operation fares."""
+        await workflow.execute_local_activity(
+            names.MARK, step, start_to_close_timeout=INVENTORY_TIMEOUT, retry_policy=INVENTORY_RETRY
+        )
+
+    async def backend(
+        self,
+        activity: str,
+        call: BackendCall,
+        *,
+        title: str,
+        queue: str | None = None,
+        forward: bool = False,
+        until_known: bool = False,
+    ) -> BackendAnswer:
+        """One backend step.
+
+        Args:
+            forward: the step may not be given up (undo, or past the point of no return): it is retried for ever and
+                the operation says what it needs. Otherwise it is given up after the limits' patience.
+            until_known: an answer may not be given up, but a refusal is one.
+        """
+        self.check_cancelled()
+        self.log.start(title)
+        timed = call.model_copy(update={"poll": self.limits.poll})
+        where = queue or names.backend_queue(call.target.backend)
+        answer = await self._persist(
+            lambda: self._once(activity, timed, where, title),
+            give_up=not (forward or until_known),
+            may_refuse=not forward,
+        )
+        self.log.done()
+        return answer
+
+    def check_cancelled(self) -> None:
+        """A cancel that a step outlived (it was over first) takes effect before the next one."""
+        if self.cancel_requested and not self._past_return and self.log.phase != "undoing":
+            raise asyncio.CancelledError
+
+    async def _once(self, activity: str, call: BackendCall, queue: str, title: str) -> BackendAnswer:
+        limits = self.limits
+        slow = activity not in (names.BACKEND_CREATE_SHARE, names.BACKEND_RESIZE_SHARE, names.BACKEND_SET_ACCESS_MODE)
+        try:
+            return await workflow.execute_activity(
+                activity,
+                call,
+                task_queue=queue,
+                result_type=BackendAnswer,
+                schedule_to_start_timeout=timedelta(seconds=limits.unserved),
+                start_to_close_timeout=timedelta(seconds=limits.job if slow else limits.call),
+                heartbeat_timeout=timedelta(seconds=limits.heartbeat),
+                retry_policy=RetryPolicy(
+                    initial_interval=timedelta(seconds=limits.retry / 10),
+                    maximum_interval=timedelta(seconds=limits.retry),
+                    maximum_attempts=BACKEND_ATTEMPTS,
+                ),
+                cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+                summary=title[:200],
+            )
+        except ActivityError as error:
+            if isinstance(error.cause, TimeoutError) and error.cause.type is TimeoutType.SCHEDULE_TO_START:
+                failure = Failure(
+                    type="BackendUnavailable",
+                    message=f"no worker serves queue {queue}",
+                    hint=f"start a worker that can reach backend {call.target.backend}",
+                )
+                raise as_error(failure) from error
+            raise
+
+    @staticmethod
+    def _transient(error: BaseException, failure: Failure) -> bool:
+        return failure.type in ("BackendUnavailable", "DatabaseUnavailable", "SimulatedCrash") or isinstance(
+            getattr(error, "cause", None), TimeoutError
+        )
+
+    async def _persist(
+        self, attempt: Callable[[], Awaitable[T]], *, give_up: bool = False, may_refuse: bool = False
+    ) -> T:
+        """Try until it works. A lost claim ends it: then the operation was ended by somebody else."""
+        deadline = workflow.now() + timedelta(seconds=self.limits.patience)
+        pause = self.limits.retry
+        while True:
+            try:
+                answer = await attempt()
+            except (ActivityError, ApplicationError) as error:
+                failure = failure_of(error)
+                transient = self._transient(error, failure)
+                if is_cancelled_exception(error) or failure.type == "StaleClaim" or (may_refuse and not transient):
+                    raise
+                overdue = workflow.now() >= deadline
+                if give_up and overdue:
+                    raise GaveUp(failure) from error
+                self.log.wait(failure.message + (f"; given up at {deadline:%H:%M:%S} UTC" if give_up else ""))
+                if not give_up and (overdue or not transient) and not self.log.needs_operator:
+                    await self._call_operator(failure)
+            else:
+                if self.log.needs_operator:
+                    self.log.needs_operator = ""
+                    await self.inventory(names.MARK, MarkInput(operation=self.id), type(None))
+                return answer
+            await self._sleep(pause, "next retry")
+            pause = min(pause * 2, self.limits.retry * PATIENT_RETRY_FACTOR)
+
+    async def _call_operator(self, failure: Failure) -> None:
+        left = (
+            f"{self.log.step}: {failure.message}. It goes on by itself when this is mended; to try at once: "
+            f"temporal workflow signal -w '{self.id}' --name {names.RETRY_NOW} --input '{{}}'"
+        )
+        self.log.needs_operator = left
+        step = MarkInput(operation=self.id, state=OperationState.NEEDS_OPERATOR, left=left)
+        await self.inventory(names.MARK, step, type(None))
+
+    async def _sleep(self, seconds: float, why: str, ready: Any = None) -> None:
+        self._retry = False
+        try:
+            await workflow.wait_condition(
+                lambda: self._retry or bool(ready and ready()),
+                timeout=timedelta(seconds=seconds),
+                timeout_summary=f"{why}; at most {format_duration(seconds)}"[:200],
+            )
+        except asyncio.TimeoutError:
+            self.log.slept += 1
+        self.log.wait("")
+
+    def call(
+        self,
+        step: str,
+        target: ObjectPlace,
+        fences: list[Fence],
+        *,
+        epoch: int,
+        other: ObjectPlace | None = None,
+        mode: str = "",
+    ) -> BackendCall:
+        """A driver call in this operation's name."""
+        return BackendCall(
+            operation=self.id,
+            deployment=self.begun.deployment if self.begun else "",
+            step=step,
+            fences=fences,
+            target=target,
+            other=other,
+            epoch=epoch,
+            mode=mode,
+        )
+
+    # -- undo --------------------------------------------------------------------------------------------------------
+
+    def undo(self, title: str, activity: str, call: BackendCall) -> None:
+        """Register how a step is taken back; call it before the step runs."""
+        self._undo.append(Undo(name=title, activity=activity, backend=call.target.backend, call=call))
+
+    async def take_back(self, title: str) -> None:
+        """Run one undo now and forget it (a pool refused, the next one is tried)."""
+        for undo in [undo for undo in self._undo if undo.name == title]:
+            await finish(self.backend(undo.activity, undo.call, title=undo.name, forward=True))
+            self._undo.remove(undo)
+
+    def no_return(self) -> None:
+        """From here on there is only forward; a cancel is noted and ignored."""
+        self._past_return = True
+
+    async def _roll_back(self, failure: Failure) -> None:
+        self.log.undoing(failure.message)
+        for undo in reversed(self._undo):
+            await self.backend(undo.activity, undo.call, title=undo.name, forward=True)
+        self.log.start("give back claims and reservations")
+        step = AbortInput(operation=self.id, failure=failure)
+        ended = await self._persist(lambda: self.inventory(names.ABORT, step, Ended))
+        self.log.done()
+        await self.wake(ended.wake)
+        self.log.end(OperationState.FAILED_CLEAN)
+
+
+def epoch_of(fences: list[Fence], resource: str) -> int:
+    """The fencing number under which a resource is held."""
+    return next(fence.epoch for fence in fences if fence.id == resource)
+
+

@@ -1,0 +1,90 @@
+"""CreateShare: claim, place and reserve -> create on the backend -> commit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from shareflow import names
+    from shareflow.contracts.operations import CreateShareInput, ShareResult
+    from shareflow.contracts.steps import BackendAnswer, BeginStatus, Begun, ObjectPlace, PlaceAgainInput
+    from workflows.conduct import Operation, as_error, epoch_of, failure_of
+
+
+def refused_by_pool(error: ActivityError) -> bool:
+    """Whether another pool may accept what this one refused."""
+    cause = error.cause
+    return isinstance(cause, ApplicationError) and cause.type == "BackendRefused" and bool(cause.details[1:] and cause.details[1])
+
+
+class Placed(Operation):
+    """An operation that makes an instance on a pool and takes the next-best pool when one refuses."""
+
+    async def fill(self, begun: Begun, instance: ObjectPlace) -> BackendAnswer:
+        """Make the instance on its backend."""
+        call = self.call("create", instance, begun.fences, epoch=epoch_of(begun.fences, begun.share_id))
+        return await self.backend(
+            names.BACKEND_CREATE_SHARE, call, title=f"create on {instance.backend}/{instance.pool}"
+        )
+
+    def undo_instance(self, begun: Begun, instance: ObjectPlace) -> str:
+        """Register the deletion of the instance; returns the undo's title."""
+        title = f"delete from {instance.backend}/{instance.pool}"
+        call = self.call("undo-create", instance, begun.fences, epoch=epoch_of(begun.fences, begun.share_id))
+        self.undo(title, names.BACKEND_DELETE_SHARE, call)
+        return title
+
+    async def make(self, begun: Begun) -> BackendAnswer:
+        """Make the instance on the best pool that takes it."""
+        while True:
+            instance = begun.instance
+            assert instance is not None  # noqa: S101  (begin always places)
+            title = self.undo_instance(begun, instance)
+            self.resume(begun)
+            try:
+                return await self.fill(begun, instance)
+            except ActivityError as error:
+                if not refused_by_pool(error):
+                    raise
+                reason = failure_of(error).message
+                self.log.note = f"{instance.backend}/{instance.pool} refused: {reason}"
+                # An earlier attempt may have left something half made before the pool refused.
+                await self.take_back(title)
+                step = PlaceAgainInput(
+                    operation=self.id, instance=instance.id, pool_id=instance.pool_id, reason=reason[:300]
+                )
+                begun = await self._next(step, error)
+
+    async def _next(self, step: PlaceAgainInput, refusal: ActivityError) -> Begun:
+        self.log.start("take the next-best pool")
+        try:
+            self.begun = await self.inventory(names.PLACE_AGAIN, step, Begun)
+        except ActivityError as error:
+            if failure_of(error).type == "NoPoolFits":
+                raise as_error(failure_of(refusal)) from error
+            raise
+        self.log.done()
+        return self.begun
+
+
+@workflow.defn(name=names.CREATE_SHARE, failure_exception_types=[ValidationError])
+class CreateShare(Placed):
+    """Make an empty share."""
+
+    kind = names.CREATE_SHARE
+
+    @workflow.run
+    async def run(self, request: CreateShareInput) -> ShareResult:
+        """Place, create, commit."""
+        return ShareResult.model_validate(await self.conduct(request, self._recipe(request)))
+
+    async def _recipe(self, request: CreateShareInput) -> dict[str, Any]:
+        begun = await self.begin(request)
+        if begun.status is BeginStatus.ENDED:
+            return await self.ended_before(begun)
+        made = await self.make(begun)
+        return await self.commit(export_paths=made.export_paths)

@@ -1,0 +1,49 @@
+"""CreateShareFromSnapshot: claim and place -> clone in the same pool, or create and copy anywhere else -> commit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from shareflow import names
+    from shareflow.contracts.operations import CreateShareFromSnapshotInput, ShareResult
+    from shareflow.contracts.steps import BackendAnswer, BeginStatus, Begun, ObjectPlace
+    from workflows.conduct import epoch_of
+    from workflows.create_share import Placed
+
+
+@workflow.defn(name=names.CREATE_SHARE_FROM_SNAPSHOT, failure_exception_types=[ValidationError])
+class CreateShareFromSnapshot(Placed):
+    """Make a share with a snapshot's content, in any pool, of any type; it may grow."""
+
+    kind = names.CREATE_SHARE_FROM_SNAPSHOT
+
+    @workflow.run
+    async def run(self, request: CreateShareFromSnapshotInput) -> ShareResult:
+        """Place, clone or copy, commit."""
+        return ShareResult.model_validate(await self.conduct(request, self._recipe(request)))
+
+    async def _recipe(self, request: CreateShareFromSnapshotInput) -> dict[str, Any]:
+        begun = await self.begin(request)
+        if begun.status is BeginStatus.ENDED:
+            return await self.ended_before(begun)
+        made = await self.make(begun)
+        return await self.commit(export_paths=made.export_paths)
+
+    async def fill(self, begun: Begun, instance: ObjectPlace) -> BackendAnswer:
+        """Clone where the snapshot is; elsewhere make an empty share and copy the files into it, verified."""
+        epoch = epoch_of(begun.fences, begun.share_id)
+        fences = [*begun.fences, *begun.snapshot_fences]
+        where = f"{instance.backend}/{instance.pool}"
+        if begun.clone:
+            call = self.call("clone", instance, fences, epoch=epoch, other=begun.source)
+            return await self.backend(names.BACKEND_CLONE_SNAPSHOT, call, title=f"clone in {where}")
+        made = await super().fill(begun, instance)
+        call = self.call("copy", instance, fences, epoch=epoch, other=begun.source)
+        await self.backend(
+            names.MOVER_COPY, call, title=f"copy to {where}", queue=names.mover_queue(instance.backend)
+        )
+        return made

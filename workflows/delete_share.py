@@ -1,0 +1,298 @@
+"""DeleteShare: claim the tree -> cut clients off -> recycle bin -> restore, or (no return) purge -> commit.
+
+In the recycle bin the operation waits for its deadline or a command. Handlers only record commands; the main loop
+carries them out one by one, so that exactly one of restore and purge wins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import ValidationError
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from shareflow import names
+    from shareflow.contracts.operations import (
+        DeleteShareInput,
+        DeleteShareResult,
+        ExtendRetentionInput,
+        PurgeNowInput,
+        RestoreInput,
+    )
+    from shareflow.contracts.steps import (
+        BeginStatus,
+        Begun,
+        CommandStep,
+        Failure,
+        ObjectPlace,
+        PurgeBegun,
+        RetentionResult,
+    )
+    from workflows.conduct import Operation, as_error, epoch_of, failure_of, finish
+
+RECYCLE_BIN = "recycle-bin"
+IN_BIN_COMMANDS = [names.RESTORE, names.PURGE_NOW, names.EXTEND_RETENTION]
+
+
+@dataclass
+class Command:
+    """A command and what came of it."""
+
+    name: str
+    step: CommandStep
+    extend_by: timedelta = field(default=timedelta(0))
+    done: bool = False
+    answer: str = ""
+    failure: Failure | None = None
+
+    def refuse(self, failure: Failure) -> None:
+        """The command cannot be carried out."""
+        self.failure, self.done = failure, True
+
+    def finish(self, answer: str) -> None:
+        """The command was carried out."""
+        self.answer, self.done = answer, True
+
+
+@workflow.defn(name=names.DELETE_SHARE, failure_exception_types=[ValidationError])
+class DeleteShare(Operation):
+    """Delete a share with its tree: softly first, for good when its retention ends."""
+
+    kind = names.DELETE_SHARE
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pending: list[Command] = []
+        self._purge_at: datetime | None = None
+        self._decided = ""
+        self._active: Command | None = None
+
+    @workflow.run
+    async def run(self, request: DeleteShareInput) -> DeleteShareResult:
+        """Soft delete, wait, then restore or purge."""
+        try:
+            result = DeleteShareResult.model_validate(await self.conduct(request, self._recipe(request)))
+        finally:
+            self._refuse_rest()
+            await workflow.wait_condition(workflow.all_handlers_finished)
+        return result
+
+    # -- commands ----------------------------------------------------------------------------------------------------
+
+    @workflow.update(name=names.RESTORE, description=names.COMMANDS[names.RESTORE])
+    async def restore(self, command: RestoreInput | None = None) -> str:
+        """Take the share out of the recycle bin."""
+        return await self._carry(self._restore_command(command))
+
+    @workflow.update(name=names.PURGE_NOW, description=names.COMMANDS[names.PURGE_NOW])
+    async def purge_now(self, command: PurgeNowInput | None = None) -> str:
+        """Delete for good, now."""
+        return await self._carry(self._purge_command(command))
+
+    @workflow.update(name=names.EXTEND_RETENTION, description=names.COMMANDS[names.EXTEND_RETENTION])
+    async def extend_retention(self, command: ExtendRetentionInput) -> str:
+        """Move the purge later."""
+        return await self._carry(self._extend_command(command))
+
+    @restore.validator
+    def _restore_allowed(self, _command: RestoreInput | None = None) -> None:
+        self._require_bin(names.RESTORE)
+
+    @purge_now.validator
+    def _purge_allowed(self, _command: PurgeNowInput | None = None) -> None:
+        self._require_bin(names.PURGE_NOW)
+
+    @extend_retention.validator
+    def _extend_allowed(self, _command: ExtendRetentionInput) -> None:
+        self._require_bin(names.EXTEND_RETENTION)
+
+    @workflow.signal(name=names.RESTORE, description=names.COMMANDS[names.RESTORE])
+    def restore_signal(self, command: RestoreInput | None = None) -> None:
+        """Signal twin of the update."""
+        self._pending.append(self._restore_command(command))
+
+    @workflow.signal(name=names.PURGE_NOW, description=names.COMMANDS[names.PURGE_NOW])
+    def purge_now_signal(self, command: PurgeNowInput | None = None) -> None:
+        """Signal twin of the update."""
+        self._pending.append(self._purge_command(command))
+
+    @workflow.signal(name=names.EXTEND_RETENTION, description=names.COMMANDS[names.EXTEND_RETENTION])
+    def extend_retention_signal(self, command: ExtendRetentionInput) -> None:
+        """Signal twin of the update."""
+        self._pending.append(self._extend_command(command))
+
+    def _restore_command(self, command: RestoreInput | None) -> Command:
+        given = command or RestoreInput()
+        return Command(names.RESTORE, CommandStep(operation=self.id, name=given.name, by=given.by))
+
+    def _purge_command(self, command: PurgeNowInput | None) -> Command:
+        return Command(names.PURGE_NOW, CommandStep(operation=self.id, by=(command or PurgeNowInput()).by))
+
+    def _extend_command(self, command: ExtendRetentionInput) -> Command:
+        step = CommandStep(operation=self.id, by=command.by)
+        return Command(names.EXTEND_RETENTION, step, extend_by=timedelta(seconds=command.extend_by))
+
+    def _require_bin(self, name: str) -> None:
+        if self.log.phase != RECYCLE_BIN or self._decided:
+            doing = self._decided or self.log.step
+            raise ApplicationError(
+                f"SF108 {name} is refused: the share is not in the recycle bin ({doing})", type="CommandRefused"
+            )
+
+    async def _carry(self, command: Command) -> str:
+        self._pending.append(command)
+        await workflow.wait_condition(lambda: command.done)
+        if command.failure is not None:
+            raise as_error(command.failure)
+        return command.answer
+
+    def _refuse_rest(self) -> None:
+        for command in [*self._pending, *([self._active] if self._active and not self._active.done else [])]:
+            reason = f"SF108 {command.name} came too late: {self._decided or 'the operation is over'}"
+            command.refuse(Failure(type="CommandRefused", message=reason))
+        self._pending.clear()
+
+    # -- recipe ------------------------------------------------------------------------------------------------------
+
+    async def _recipe(self, request: DeleteShareInput) -> dict[str, Any]:
+        begun = await self.begin(request)
+        if begun.status is BeginStatus.ENDED:
+            return await self.ended_before(begun)
+        if not begun.phase:
+            begun = await self._cut_off(begun)
+        self._purge_at = begun.purge_at
+        if begun.phase == RECYCLE_BIN:
+            command = await self._wait_in_bin()
+        else:
+            command = Command(names.RESTORE if begun.phase == "restoring" else names.PURGE_NOW, CommandStep(operation=self.id))
+        self._active = command
+        result = await (self._restore(begun) if command.name == names.RESTORE else self._purge(command))
+        command.finish(result["outcome"])
+        return result
+
+    def _access(self, begun: Begun, mode: str, step: str) -> tuple[ObjectPlace, Any]:
+        share = begun.instance
+        assert share is not None  # noqa: S101  (begin always finds it)
+        epoch = epoch_of(begun.fences, begun.share_id)
+        return share, self.call(step, share, begun.fences, epoch=epoch, mode=mode)
+
+    async def _cut_off(self, begun: Begun) -> Begun:
+        share, cut = self._access(begun, "none", "withhold")
+        _, readmit = self._access(begun, "rw", "undo-withhold")
+        if begun.withhold:
+            self.undo("let clients in again", names.BACKEND_SET_ACCESS_MODE, readmit)
+        self.resume(begun)
+        if begun.withhold:
+            await self.backend(
+                names.BACKEND_SET_ACCESS_MODE, cut, title=f"cut clients off on {share.backend}/{share.pool}"
+            )
+        self.check_cancelled()
+        return await self.inventory(names.SOFT_DELETED, CommandStep(operation=self.id), Begun)
+
+    async def _wait_in_bin(self) -> Command:
+        self.log.start("wait in the recycle bin")
+        while True:
+            self._show_bin()
+            try:
+                await self._next_command()
+            except asyncio.CancelledError:
+                if await finish(self._name_is_free_again()):
+                    raise
+                continue
+            while self._pending:
+                command = self._pending.pop(0)
+                if await self._decides(command):
+                    return command
+            if self._purge_at is not None and workflow.now() >= self._purge_at:
+                self._decided = "its retention has ended, the purge has begun"
+                return Command(names.PURGE_NOW, CommandStep(operation=self.id))
+
+    def _show_bin(self) -> None:
+        self.log.enter(RECYCLE_BIN, IN_BIN_COMMANDS, self._purge_at)
+        found = [names.PHASE.value_set(RECYCLE_BIN)]
+        workflow.upsert_search_attributes([*found, names.DEADLINE.value_set(self._purge_at or workflow.now())])
+
+    async def _next_command(self) -> None:
+        left = (self._purge_at or workflow.now()) - workflow.now()
+        try:
+            await workflow.wait_condition(
+                lambda: bool(self._pending),
+                timeout=max(left, timedelta(0)),
+                timeout_summary=f"purge at {self._purge_at:%Y-%m-%d %H:%M:%S} UTC",
+            )
+        except TimeoutError:
+            self.log.slept += 1
+
+    async def _decides(self, command: Command) -> bool:
+        try:
+            match command.name:
+                case names.RESTORE:
+                    await self.inventory(names.RESTORE_ROWS, command.step, type(None))
+                    self._decided = "it is being restored"
+                case names.PURGE_NOW:
+                    self._decided = "the purge has begun"
+                case _:
+                    await self._extend(command)
+                    return False
+        except ActivityError as error:
+            failure = failure_of(error)
+            self.log.note = f"{command.name} was refused: {failure.message} {failure.hint}"
+            command.refuse(failure)
+            return False
+        return True
+
+    async def _extend(self, command: Command) -> None:
+        assert self._purge_at is not None  # noqa: S101  (set before the bin)
+        step = command.step.model_copy(update={"purge_at": self._purge_at + command.extend_by})
+        extended = await self.inventory(names.RETENTION, step, RetentionResult)
+        self._purge_at = extended.purge_at
+        command.finish(f"purge at {self._purge_at.isoformat()}")
+
+    async def _name_is_free_again(self) -> bool:
+        """A cancel in the recycle bin is a restore, when the share can have its name back."""
+        try:
+            await self.inventory(names.RESTORE_ROWS, CommandStep(operation=self.id), type(None))
+        except ActivityError as error:
+            self.cancel_requested = False
+            self.log.note = f"not cancelled: {failure_of(error).message}; send restore with another name"
+            return False
+        return True
+
+    async def _restore(self, begun: Begun) -> dict[str, Any]:
+        self.no_return()
+        self.log.enter("restoring", [])
+        if begun.withhold:
+            share, readmit = self._access(begun, "rw", "readmit")
+            await self.backend(
+                names.BACKEND_SET_ACCESS_MODE,
+                readmit,
+                title=f"let clients in on {share.backend}/{share.pool}",
+                forward=True,
+            )
+        return await self.commit(outcome="restored")
+
+    async def _purge(self, command: Command) -> dict[str, Any]:
+        self.no_return()
+        self.log.enter("purging", [])
+        purge = await self.inventory(names.BEGIN_PURGE, command.step, PurgeBegun)
+        for number, item in enumerate(purge.items, start=1):
+            fences = [fence for fence in purge.item_fences if fence.id == item.id]
+            await self.backend(
+                names.BACKEND_DELETE_SNAPSHOT,
+                self.call(f"purge-{item.id}", item, fences, epoch=epoch_of(fences, item.id)),
+                title=f"purge snapshot {number} of {len(purge.items)}",
+                forward=True,
+            )
+        share = purge.instance
+        await self.backend(
+            names.BACKEND_DELETE_SHARE,
+            self.call("purge", share, purge.fences, epoch=purge.fences[0].epoch),
+            title=f"purge from {share.backend}/{share.pool}",
+            forward=True,
+        )
+        return await self.commit(outcome="purged")

@@ -1,0 +1,23 @@
+"""All workflow types that a worker serves."""
+
+from __future__ import annotations
+
+from workflows.create_share import CreateShare
+from workflows.create_share_from_snapshot import CreateShareFromSnapshot
+from workflows.create_snapshot import CreateSnapshot
+from workflows.delete_share import DeleteShare
+from workflows.delete_snapshot import DeleteSnapshot
+from workflows.forget_share import ForgetShare
+from workflows.resize_share import ResizeShare
+from workflows.revert_share import RevertShare
+
+WORKFLOWS: tuple[type, ...] = (
+    CreateShare,
+    CreateShareFromSnapshot,
+    CreateSnapshot,
+    DeleteSnapshot,
+    RevertShare,
+    ResizeShare,
+    DeleteShare,
+    ForgetShare,
+)

@@ -1,0 +1,133 @@
+"""What an operator sees of an operation: its steps, what it waits for, and the commands that can be sent now."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from shareflow import names
+    from shareflow.contracts.operations import OperationState, Request
+    from shareflow.contracts.steps import OperationStatus, StepView
+
+STEPS_SHOWN = 40
+MARKS = {"done": "[x]", "running": "[>]", "waiting": "[~]"}
+
+
+class StepLog:
+    """The steps of one operation. Every change renews the details that the Web UI shows."""
+
+    def __init__(self, operation: str, kind: str) -> None:
+        self.operation = operation
+        self.kind = kind
+        self.request: Request | None = None
+        self.share_id = ""
+        self.steps: list[StepView] = []
+        self.waiting_for = ""
+        self.commands: list[str] = []
+        self.note = ""
+        self.needs_operator = ""
+        self.reason = ""
+        self.purge_at: datetime | None = None
+        self.slept = 0
+        self._phase = "running"
+
+    @property
+    def step(self) -> str:
+        """The step it is in, or the last one."""
+        return self.steps[-1].name if self.steps else "starting"
+
+    @property
+    def phase(self) -> str:
+        """running, waiting, recycle-bin, undoing, needs-operator or ended."""
+        if self._phase == "ended":
+            return "ended"
+        if self.needs_operator:
+            return "needs-operator"
+        if self._phase == "running" and self.waiting_for:
+            return "waiting"
+        return self._phase
+
+    def start(self, name: str) -> None:
+        """A step begins."""
+        self.waiting_for = ""
+        self.steps.append(StepView(name=name, state="running"))
+        del self.steps[:-STEPS_SHOWN]
+        self.show()
+
+    def done(self) -> None:
+        """The step is over."""
+        self.waiting_for = ""
+        if self.steps:
+            self.steps[-1] = self.steps[-1].model_copy(update={"state": "done", "detail": ""})
+        self.show()
+
+    def wait(self, what: str) -> None:
+        """The step waits for something; empty when it does no longer."""
+        self.waiting_for = what
+        if self.steps:
+            state = "waiting" if what else "running"
+            self.steps[-1] = self.steps[-1].model_copy(update={"state": state, "detail": what})
+        self.show()
+
+    def enter(self, phase: str, commands: list[str], purge_at: datetime | None = None) -> None:
+        """A phase with commands of its own."""
+        self._phase, self.commands, self.purge_at = phase, commands, purge_at
+        self.show()
+
+    def undoing(self, reason: str) -> None:
+        """Everything is being taken back."""
+        self._phase, self.reason, self.commands = "undoing", reason, []
+        self.show()
+
+    def end(self, state: OperationState) -> None:
+        """The operation is over."""
+        self._phase, self.commands, self.waiting_for = "ended", [], ""
+        self.steps.append(StepView(name=state.value, state="done"))
+        self.show()
+
+    def status(self) -> OperationStatus:
+        """The answer to the status query."""
+        return OperationStatus(
+            operation=self.operation,
+            kind=self.kind,
+            phase=self.phase,
+            step=self.step,
+            steps=self.steps,
+            waiting_for=self.waiting_for,
+            commands=self._commands(),
+            note=self.note or self.needs_operator,
+            share_id=self.share_id,
+            purge_at=self.purge_at,
+        )
+
+    def _commands(self) -> list[str]:
+        return [*self.commands, *([names.RETRY_NOW] if self.waiting_for and self.phase != "ended" else [])]
+
+    def show(self) -> None:
+        """Renew the details in the Web UI."""
+        workflow.set_current_details(self.markdown())
+
+    def markdown(self) -> str:
+        """The details as Markdown."""
+        lines = [f"**{self.kind}**: {self.phase}" + (f", share `{self.share_id}`" if self.share_id else "")]
+        if self.reason:
+            lines.append(f"Undoing because: {_plain(self.reason)}")
+        if self.needs_operator:
+            lines.append(f"**Needs an operator.** {_plain(self.needs_operator)}")
+        if self.purge_at is not None:
+            lines.append(f"Purge at {self.purge_at:%Y-%m-%d %H:%M:%S} UTC")
+        if self.note:
+            lines.append(_plain(self.note))
+        lines.append("\n".join(f"- {MARKS[s.state]} {s.name}" + (f": {_plain(s.detail)}" if s.detail else "") for s in self.steps))
+        commands = self._commands()
+        if commands:
+            lines.append("Commands that can be sent now:")
+            lines.append("\n".join(f"- `{name}`: {names.COMMANDS[name]}" for name in commands))
+        return "\n\n".join(lines)[:18_000]
+
+
+def _plain(text: str) -> str:
+    """Text from outside, without characters that Markdown or HTML would act on."""
+    return text.replace("<", "&lt;").replace("`", "'")[:1000]
