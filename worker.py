@@ -25,6 +25,7 @@ from activities.backend_steps import BackendSteps, MoverSteps
 from activities.backends import catalogue_of, open_backend
 from activities.inventory_steps import InventorySteps
 from activities.reads import Reads
+from activities.reconcile import BackendReconciler, ClaimsReconciler
 from activities.settings import Services
 from drivers.contract import Driver
 from dsl.problems import SpecProblems
@@ -37,6 +38,8 @@ from shareflow.converter import data_converter
 from shareflow.errors import ServerUnavailable, ShareflowError
 from shareflow.interceptor import OneInput
 from shareflow.process import leave
+from shareflow.schedules import ensure_schedules
+from shareflow.server.readiness import ensure_search_attributes
 from workflows.registry import WORKFLOWS
 
 CONFIGURATION_ERROR = 3
@@ -121,11 +124,12 @@ class Process:
         """One worker for workflows, inventory and reads; two small ones per backend."""
         threads = ThreadPoolExecutor(max_workers=16, thread_name_prefix="inventory")
         inventory, reads = InventorySteps(self.services), Reads(self.services)
+        reconciler = ClaimsReconciler(self.services, inventory)
         control = Worker(
             self.client,
             task_queue=names.QUEUE,
             workflows=WORKFLOWS,
-            activities=[*inventory.activities(), *reads.activities()],
+            activities=[*inventory.activities(), *reads.activities(), *reconciler.activities()],
             activity_executor=threads,
             workflow_runner=sandbox(),
             workflow_failure_exception_types=[ValidationError],
@@ -138,12 +142,14 @@ class Process:
         return [control, *(worker for name in self._served() for worker in self._backend_workers(name))]
 
     def _backend_workers(self, backend: str) -> list[Worker]:
-        slots = self.specs.backends[backend].slots
-        steps = BackendSteps(self.services, backend, self.services.drivers[backend], slots)
+        spec, driver = self.specs.backends[backend], self.services.drivers[backend]
+        slots = spec.slots
+        steps = BackendSteps(self.services, backend, driver, slots)
+        reconciler = BackendReconciler(self.services, spec, driver)
         mover = MoverSteps(self.services, backend, slots=2)
-        self._close += [steps.close, mover.close]
+        self._close += [steps.close, mover.close, reconciler.close]
         return [
-            self._activity_worker(names.backend_queue(backend), steps.activities(), slots),
+            self._activity_worker(names.backend_queue(backend), [*steps.activities(), *reconciler.activities()], slots),
             self._activity_worker(names.mover_queue(backend), mover.activities(), slots=2),
         ]
 
@@ -178,6 +184,8 @@ async def serve(settings: Settings, *, ready: Callable[[], None], stop: asyncio.
         async with contextlib.AsyncExitStack() as stack:
             for worker in process.workers():
                 await stack.enter_async_context(worker)
+            await ensure_search_attributes(client)
+            await ensure_schedules(client, sorted(process.specs.backends))
             ready()
             await stop.wait()
     finally:

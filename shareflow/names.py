@@ -115,7 +115,7 @@ MOVER_COPY: Final = "mover_copy"
 # Reconciler steps: activities on QUEUE
 FIND_LOST_OPERATIONS: Final = "find_lost_operations"
 RESUME_OPERATION: Final = "resume_operation"
-WAKE_WAITING: Final = "wake_waiting"
+REPORT_STRAYS: Final = "report_strays"
 
 # Typed search attributes
 SHARE_ID: Final = SearchAttributeKey.for_keyword("ShareId")

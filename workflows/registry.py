@@ -8,6 +8,7 @@ from workflows.create_snapshot import CreateSnapshot
 from workflows.delete_share import DeleteShare
 from workflows.delete_snapshot import DeleteSnapshot
 from workflows.forget_share import ForgetShare
+from workflows.reconcile import ReconcileBackend, ReconcileClaims
 from workflows.resize_share import ResizeShare
 from workflows.revert_share import RevertShare
 
@@ -20,4 +21,6 @@ WORKFLOWS: tuple[type, ...] = (
     ResizeShare,
     DeleteShare,
     ForgetShare,
+    ReconcileClaims,
+    ReconcileBackend,
 )
