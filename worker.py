@@ -86,9 +86,7 @@ async def connect(address: str | None, namespace: str | None) -> Client:
 
 def sandbox() -> SandboxedWorkflowRunner:
     """The workflow sandbox: on, with our light modules passed through."""
-    return SandboxedWorkflowRunner(
-        restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
-    )
+    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
 
 
 class Process:
@@ -222,7 +220,7 @@ async def _run(options: argparse.Namespace) -> None:
     def ready() -> None:
         if options.ready_file is not None:
             options.ready_file.touch()
-        print("worker ready", flush=True)
+        print("worker ready", flush=True)  # noqa: T201  (a command line)
 
     await serve(settings, ready=ready, stop=stop)
 
@@ -234,7 +232,7 @@ def entry(argv: Sequence[str] | None = None) -> None:
         faults.arm_from_environment()
         asyncio.run(_run(options))
     except (ShareflowError, SpecProblems, ValidationError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201  (a command line)
         leave(CONFIGURATION_ERROR)
     leave(0)
 

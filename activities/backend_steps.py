@@ -312,9 +312,7 @@ class BackendSteps:
     @activity.defn(name=names.BACKEND_STOP_JOB)
     async def stop_job(self, step: BackendCall) -> BackendAnswer:
         """Stop the job of an earlier step; ``done`` says whether it was over first."""
-        stopped = await self._runner.call(
-            names.BACKEND_STOP_JOB, step, lambda: self.driver.cancel_job(call_of(step))
-        )
+        stopped = await self._runner.call(names.BACKEND_STOP_JOB, step, lambda: self.driver.cancel_job(call_of(step)))
         return BackendAnswer(done=stopped.state is JobState.DONE)
 
 
@@ -337,7 +335,7 @@ class MoverSteps:
         self._mover.close()
 
     def _path(self, place: ObjectPlace) -> Path:
-        driver = self._services.drivers.get(place.backend)
+        driver: object = self._services.drivers.get(place.backend)
         if not isinstance(driver, SupportsHostAccess):
             raise Rejected(f"objects of backend {place.backend} cannot be reached on a host", pool_specific=True)
         try:

@@ -106,8 +106,7 @@ def catalogue_of(specs: SpecSet, drivers: dict[str, Driver]) -> Catalogue:
     return Catalogue(
         backends=[_backend_row(specs.backends[name], drivers[name]) for name in sorted(specs.backends)],
         types=[
-            TypeRow(name=spec.name, version=spec.version, document=spec.record())
-            for spec in specs.share_types.values()
+            TypeRow(name=spec.name, version=spec.version, document=spec.record()) for spec in specs.share_types.values()
         ],
         quotas=[
             QuotaRow(
@@ -119,5 +118,3 @@ def catalogue_of(specs: SpecSet, drivers: dict[str, Driver]) -> Catalogue:
             for spec in specs.quotas.values()
         ],
     )
-
-

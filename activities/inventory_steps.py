@@ -221,7 +221,9 @@ class InventorySteps:
             if operation is None or operation.ended:
                 return Ended(result=operation.result if operation else None)
             if operation.begun is not None:
-                self._recipe(operation.kind).abort(connection, operation, Begun.model_validate(operation.begun, strict=False))
+                self._recipe(operation.kind).abort(
+                    connection, operation, Begun.model_validate(operation.begun, strict=False)
+                )
             reservations.void(connection, operation.id)
             wake = claims.release(connection, operation.id)
             operations.end(connection, operation.id, OperationState.FAILED_CLEAN, failure=step.failure)

@@ -67,6 +67,9 @@ def choose(
     """Decide, then reserve on the best pool that still has room.
 
     Args:
+        connection: an open write transaction.
+        operation: who reserves.
+        request: what is to be placed.
         prefer: a pool that is taken first when it fits (the source of a clone).
 
     Returns:

@@ -1,4 +1,4 @@
-"""The reconciler: what no running operation will mend by itself is found here, repaired where that is safe, else reported."""
+"""The reconciler: what no operation will mend by itself is found, repaired where that is safe, else reported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,17 @@ from activities.backends import pool_rows
 from activities.failures import as_failure, translated
 from activities.inventory_steps import InventorySteps
 from activities.settings import Services
-from drivers.contract import AccessMode, Call, Driver, Job, JobState, ObjectKind, ObjectRef, ObjectState, SupportsSnapshots
+from drivers.contract import (
+    AccessMode,
+    Call,
+    Driver,
+    Job,
+    JobState,
+    ObjectKind,
+    ObjectRef,
+    ObjectState,
+    SupportsSnapshots,
+)
 from drivers.errors import DriverError
 from dsl.documents import BackendSpec
 from inventory import catalogue, claims, comparison, findings, operations
@@ -258,7 +268,9 @@ class BackendReconciler:
         try:
             job = self._delete(state, call)
         except DriverError as error:
-            return Found("half-made-object", subject, pool=pool, detail=error.reason, advice="tried again at the next scan")
+            return Found(
+                "half-made-object", subject, pool=pool, detail=error.reason, advice="tried again at the next scan"
+            )
         gone = job.state is JobState.DONE
         detail = f"left by operation {state.operation}; " + ("removed" if gone else "being removed")
         return Found("half-made-object", subject, pool=pool, detail=detail, bytes=state.size, repaired=gone)
@@ -301,7 +313,11 @@ class BackendReconciler:
             item, state = item_now, state_now
         if state.size != item.size:
             detail = f"the inventory says {format_size(item.size)}, the backend {format_size(state.size)}"
-            found.append(Found("differing-size", subject, pool=pool, detail=detail, advice="resize the share to what it should be"))
+            found.append(
+                Found(
+                    "differing-size", subject, pool=pool, detail=detail, advice="resize the share to what it should be"
+                )
+            )
         if item.kind == "share" and state.mode is not _mode(item.status):
             detail = f"the share is {item.status}, but clients' access at the backend is {state.mode.value}"
             advice = "delete and restore the share, or set the mode at the backend"

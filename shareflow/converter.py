@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import types
 from collections.abc import Sequence
-from typing import Any
+from itertools import zip_longest
+from typing import Any, NoReturn, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from temporalio.api.common.v1 import Payload
@@ -59,28 +61,42 @@ def describe(error: ValidationError, model: type[BaseModel]) -> InvalidInput:
             return InvalidInput(f"{_shown(first['input'])} is refused: {reason}{rest}", field=field)
 
 
+def _model_of(hint: Any) -> type[BaseModel] | None:
+    """The model that a payload must be, for ``Model`` and ``Model | None``."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return next((found for found in map(_model_of, get_args(hint)) if found is not None), None)
+    return hint if isinstance(hint, type) and issubclass(hint, BaseModel) else None
+
+
+def _refuse(invalid: InvalidInput) -> NoReturn:
+    raise ApplicationError(str(invalid), type=type(invalid).__name__, non_retryable=True)
+
+
+def _not_json(reason: str) -> InvalidInput:
+    return InvalidInput(f"the input is not JSON: {reason[:200]}", hint="give one JSON object")
+
+
 class _StrictJSON(PydanticJSONPlainPayloadConverter):
     """Refuses duplicate keys and turns validation errors into :class:`InvalidInput` failures."""
 
     def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
-        is_model = isinstance(type_hint, type) and issubclass(type_hint, BaseModel)
-        if not is_model:
-            return super().from_payload(payload, type_hint)
+        model = _model_of(type_hint)
         try:
-            if type_hint.__name__.endswith("Input"):
+            if model is not None and model.__name__.endswith("Input"):
                 json.loads(payload.data, object_pairs_hook=_refuse_duplicates)
             return super().from_payload(payload, type_hint)
         except ValidationError as error:
-            invalid = describe(error, type_hint)
+            first = error.errors(include_url=False, include_context=False)[0]
+            invalid = _not_json(first["msg"]) if model is None else describe(error, model)
         except InvalidInput as error:
             invalid = error
         except (ValueError, RecursionError) as error:
-            invalid = InvalidInput(f"the input is not JSON: {str(error)[:200]}", hint="give one JSON object")
-        raise ApplicationError(str(invalid), type=type(invalid).__name__, non_retryable=True)
+            invalid = _not_json(str(error))
+        _refuse(invalid)
 
 
 class StrictPayloadConverter(PydanticPayloadConverter):
-    """Pydantic payloads whose models are checked strictly."""
+    """Pydantic payloads whose models are checked strictly. What cannot be read is an :class:`InvalidInput` failure."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,6 +106,21 @@ class StrictPayloadConverter(PydanticPayloadConverter):
             for converter in self.converters.values()
         )
         CompositePayloadConverter.__init__(self, *converters)
+
+    def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
+        """See base class. A model comes as JSON and in no other encoding; nothing else is taken for one."""
+        for payload, hint in zip_longest(payloads, type_hints or ()):
+            encoding = payload.metadata.get("encoding", b"").decode(errors="replace")
+            nothing = encoding == "binary/null"
+            if _model_of(hint) is not None and encoding != "json/plain" and not (nothing and get_args(hint)):
+                what = "there is no input" if nothing else f"the input is {encoding[:SHOWN]!a}, not JSON"
+                _refuse(InvalidInput(what, hint="give one JSON object"))
+        try:
+            return super().from_payloads(payloads, type_hints)
+        except ApplicationError:
+            raise
+        except Exception as error:  # noqa: BLE001  (whatever it is, the sender's bytes are the cause)
+            _refuse(InvalidInput(f"the payload cannot be read: {str(error)[:200]}", hint="give one JSON object"))
 
 
 data_converter = dataclasses.replace(DataConverter.default, payload_converter_class=StrictPayloadConverter)

@@ -1,28 +1,28 @@
 """Errors that people and programs see. Each has a stable code, the fact with the wrong value, and the next step.
 
-    ShareflowError
-    +-- InvalidInput        SF100  a field is malformed
-    +-- NotFound            SF101  nothing of that name or id in this project
-    +-- NameTaken           SF102  another resource in view has the name
-    +-- InvalidState        SF103  the resource is not in a state that allows this
-    +-- RequestReused       SF104  the request id belongs to a request with other content
-    +-- Busy                SF105  another operation holds the resource (only with on_busy: fail)
-    +-- DoesNotFit          SF106  the new size is below what is in use, or below what it must hold
-    +-- NotSupported        SF107  the backend or the share's type cannot do this
-    +-- CommandRefused      SF108  a command came at a time when it cannot be carried out
-    +-- NoPoolFits          SF200  placement found no pool; the reason of every pool is kept
-    +-- QuotaExceeded       SF201  the project's quota does not allow it
-    +-- UnknownType         SF202  no share type of that name
-    +-- BackendRefused      SF300  the backend refused, for the reason given
-    +-- BackendUnavailable  SF301  the backend, or any worker that serves it, does not answer
-    +-- DatabaseUnavailable SF302  the inventory does not answer
-    +-- StaleClaim          SF303  an attempt went on after its operation had lost its claim; nothing was changed
-    +-- OperationFailed     SF304  the operation ended failed-clean; its reason is the message
-    +-- OperationCancelled  SF305  the operation was cancelled and undone
-    +-- ServerUnavailable   SF400  no Temporal server answers, or none can be started
-    +-- StateDirectoryError SF401  the state directory cannot be used
-    +-- SchemaError         SF402  the database schema is not one this version can use
-    +-- SpecError           SF403  the spec files are not valid
+ShareflowError
++-- InvalidInput        SF100  a field is malformed
++-- NotFound            SF101  nothing of that name or id in this project
++-- NameTaken           SF102  another resource in view has the name
++-- InvalidState        SF103  the resource is not in a state that allows this
++-- RequestReused       SF104  the request id belongs to a request with other content
++-- Busy                SF105  another operation holds the resource (only with on_busy: fail)
++-- DoesNotFit          SF106  the new size is below what is in use, or below what it must hold
++-- NotSupported        SF107  the backend or the share's type cannot do this
++-- CommandRefused      SF108  a command came at a time when it cannot be carried out
++-- NoPoolFits          SF200  placement found no pool; the reason of every pool is kept
++-- QuotaExceeded       SF201  the project's quota does not allow it
++-- UnknownType         SF202  no share type of that name
++-- BackendRefused      SF300  the backend refused, for the reason given
++-- BackendUnavailable  SF301  the backend, or any worker that serves it, does not answer
++-- DatabaseUnavailable SF302  the inventory does not answer
++-- StaleClaim          SF303  an attempt went on after its operation had lost its claim; nothing was changed
++-- OperationFailed     SF304  the operation ended failed-clean; its reason is the message
++-- OperationCancelled  SF305  the operation was cancelled and undone
++-- ServerUnavailable   SF400  no Temporal server answers, or none can be started
++-- StateDirectoryError SF401  the state directory cannot be used
++-- SchemaError         SF402  the database schema is not one this version can use
++-- SpecError           SF403  the spec files are not valid
 """
 
 from __future__ import annotations

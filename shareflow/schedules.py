@@ -35,7 +35,9 @@ def _schedule(kind: str, request: StrictModel, schedule_id: str, every: timedelt
 
 async def ensure_schedules(client: Client, backends: Sequence[str]) -> None:
     """Create what is missing. One that exists stays as it is, so an operator's pause or interval is kept."""
-    wanted = {"reconcile-claims": _schedule(names.RECONCILE_CLAIMS, ReconcileClaimsInput(), "reconcile-claims", CLAIMS_EVERY)}
+    wanted = {
+        "reconcile-claims": _schedule(names.RECONCILE_CLAIMS, ReconcileClaimsInput(), "reconcile-claims", CLAIMS_EVERY)
+    }
     for backend in backends:
         schedule_id = f"reconcile-{backend}"
         request = ReconcileBackendInput(backend=backend)

@@ -24,10 +24,10 @@ from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
     FailureError,
-    TimeoutError,
     TimeoutType,
     is_cancelled_exception,
 )
+from temporalio.exceptions import TimeoutError as ActivityTimeout
 
 with workflow.unsafe.imports_passed_through():
     from shareflow import names
@@ -109,7 +109,7 @@ def failure_of(error: BaseException) -> Failure:
         if cause.details and isinstance(cause.details[0], dict):
             return Failure.model_validate(cause.details[0])
         return Failure(type=cause.type or "OperationFailed", message=cause.message)
-    if isinstance(cause, TimeoutError):
+    if isinstance(cause, ActivityTimeout):
         return Failure(type="BackendUnavailable", message=f"no answer in time ({cause.message})")
     return Failure(type="OperationFailed", message=str(cause))
 
@@ -191,7 +191,7 @@ class Operation:
 
     def _mark_searchable(self, request: Request) -> None:
         known = workflow.info().typed_search_attributes
-        if names.OPERATION not in known:
+        if known.get(names.OPERATION) is None:
             workflow.upsert_search_attributes(
                 [names.OPERATION.value_set(self.kind), names.PROJECT.value_set(request.project)]
             )
@@ -266,7 +266,7 @@ class Operation:
         pause = 1.0
         while True:
             try:
-                return await workflow.execute_local_activity(
+                answer: T = await workflow.execute_local_activity(
                     name,
                     step,
                     result_type=result_type,
@@ -275,12 +275,14 @@ class Operation:
                 )
             except ActivityError as error:
                 failure = failure_of(error)
-                timed_out = isinstance(error.cause, TimeoutError)
+                timed_out = isinstance(error.cause, ActivityTimeout)
                 if not timed_out and failure.type not in ("DatabaseUnavailable", "SimulatedCrash"):
                     raise
                 self.log.wait(f"the inventory database: {failure.message}")
-                await self._sleep(pause, "the inventory does not answer")
-                pause = min(pause * 2, 30.0)
+            else:
+                return answer
+            await self._sleep(pause, "the inventory does not answer")
+            pause = min(pause * 2, 30.0)
 
     async def mark(self, step: MarkInput) -> None:
         """Record in the inventory how the operation fares."""
@@ -301,6 +303,10 @@ class Operation:
         """One backend step.
 
         Args:
+            activity: name of the activity.
+            call: what is sent to it.
+            title: the step as people see it.
+            queue: default the backend's own.
             forward: the step may not be given up (undo, or past the point of no return): it is retried for ever and
                 the operation says what it needs. Otherwise it is given up after the limits' patience.
             until_known: an answer may not be given up, but a refusal is one.
@@ -326,7 +332,7 @@ class Operation:
         limits = self.limits
         slow = activity not in (names.BACKEND_CREATE_SHARE, names.BACKEND_RESIZE_SHARE, names.BACKEND_SET_ACCESS_MODE)
         try:
-            return await workflow.execute_activity(
+            answer: BackendAnswer = await workflow.execute_activity(
                 activity,
                 call,
                 task_queue=queue,
@@ -343,7 +349,7 @@ class Operation:
                 summary=title[:200],
             )
         except ActivityError as error:
-            if isinstance(error.cause, TimeoutError) and error.cause.type is TimeoutType.SCHEDULE_TO_START:
+            if isinstance(error.cause, ActivityTimeout) and error.cause.type is TimeoutType.SCHEDULE_TO_START:
                 failure = Failure(
                     type="BackendUnavailable",
                     message=f"no worker serves queue {queue}",
@@ -351,11 +357,12 @@ class Operation:
                 )
                 raise as_error(failure) from error
             raise
+        return answer
 
     @staticmethod
     def _transient(error: BaseException, failure: Failure) -> bool:
         return failure.type in ("BackendUnavailable", "DatabaseUnavailable", "SimulatedCrash") or isinstance(
-            getattr(error, "cause", None), TimeoutError
+            getattr(error, "cause", None), ActivityTimeout
         )
 
     async def _persist(
@@ -403,7 +410,7 @@ class Operation:
                 timeout=timedelta(seconds=seconds),
                 timeout_summary=f"{why}; at most {format_duration(seconds)}"[:200],
             )
-        except asyncio.TimeoutError:
+        except TimeoutError:
             self.log.slept += 1
         self.log.wait("")
 
@@ -460,5 +467,3 @@ class Operation:
 def epoch_of(fences: list[Fence], resource: str) -> int:
     """The fencing number under which a resource is held."""
     return next(fence.epoch for fence in fences if fence.id == resource)
-
-

@@ -18,7 +18,11 @@ with workflow.unsafe.imports_passed_through():
 def refused_by_pool(error: ActivityError) -> bool:
     """Whether another pool may accept what this one refused."""
     cause = error.cause
-    return isinstance(cause, ApplicationError) and cause.type == "BackendRefused" and bool(cause.details[1:] and cause.details[1])
+    return (
+        isinstance(cause, ApplicationError)
+        and cause.type == "BackendRefused"
+        and bool(cause.details[1:] and cause.details[1])
+    )
 
 
 class Placed(Operation):
@@ -33,7 +37,7 @@ class Placed(Operation):
 
     def undo_instance(self, begun: Begun, instance: ObjectPlace) -> str:
         """Register the deletion of the instance; returns the undo's title."""
-        title = f"delete from {instance.backend}/{instance.pool}"
+        title = f"delete on {instance.backend}/{instance.pool}"
         call = self.call("undo-create", instance, begun.fences, epoch=epoch_of(begun.fences, begun.share_id))
         self.undo(title, names.BACKEND_DELETE_SHARE, call)
         return title

@@ -43,7 +43,5 @@ class CreateShareFromSnapshot(Placed):
             return await self.backend(names.BACKEND_CLONE_SNAPSHOT, call, title=f"clone in {where}")
         made = await super().fill(begun, instance)
         call = self.call("copy", instance, fences, epoch=epoch, other=begun.source)
-        await self.backend(
-            names.MOVER_COPY, call, title=f"copy to {where}", queue=names.mover_queue(instance.backend)
-        )
+        await self.backend(names.MOVER_COPY, call, title=f"copy to {where}", queue=names.mover_queue(instance.backend))
         return made

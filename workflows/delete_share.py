@@ -100,15 +100,15 @@ class DeleteShare(Operation):
         return await self._carry(self._extend_command(command))
 
     @restore.validator
-    def _restore_allowed(self, _command: RestoreInput | None = None) -> None:
+    def _restore_allowed(self, command: RestoreInput | None = None) -> None:
         self._require_bin(names.RESTORE)
 
     @purge_now.validator
-    def _purge_allowed(self, _command: PurgeNowInput | None = None) -> None:
+    def _purge_allowed(self, command: PurgeNowInput | None = None) -> None:
         self._require_bin(names.PURGE_NOW)
 
     @extend_retention.validator
-    def _extend_allowed(self, _command: ExtendRetentionInput) -> None:
+    def _extend_allowed(self, command: ExtendRetentionInput) -> None:
         self._require_bin(names.EXTEND_RETENTION)
 
     @workflow.signal(name=names.RESTORE, description=names.COMMANDS[names.RESTORE])
@@ -169,7 +169,9 @@ class DeleteShare(Operation):
         if begun.phase == RECYCLE_BIN:
             command = await self._wait_in_bin()
         else:
-            command = Command(names.RESTORE if begun.phase == "restoring" else names.PURGE_NOW, CommandStep(operation=self.id))
+            command = Command(
+                names.RESTORE if begun.phase == "restoring" else names.PURGE_NOW, CommandStep(operation=self.id)
+            )
         self._active = command
         result = await (self._restore(begun) if command.name == names.RESTORE else self._purge(command))
         command.finish(result["outcome"])

@@ -38,7 +38,7 @@ class DeleteSnapshot(Operation):
         await self.backend(
             names.BACKEND_DELETE_SNAPSHOT,
             self.call("delete-snapshot", snapshot, begun.snapshot_fences, epoch=epoch),
-            title=f"delete from {snapshot.backend}/{snapshot.pool}",
+            title=f"delete on {snapshot.backend}/{snapshot.pool}",
             forward=True,
         )
         return await self.commit()

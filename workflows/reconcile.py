@@ -49,7 +49,7 @@ class ReconcileClaims:
             )
             if recovery:
                 resumed.append(f"{operation.operation}: {recovery}")
-        strays = await workflow.execute_activity(
+        strays: ReconcileClaimsResult = await workflow.execute_activity(
             names.REPORT_STRAYS,
             request,
             result_type=ReconcileClaimsResult,
@@ -67,7 +67,7 @@ class ReconcileBackend:
     @workflow.run
     async def run(self, request: ReconcileBackendInput) -> ReconcileBackendResult:
         """One scan, where the backend can be reached."""
-        return await workflow.execute_activity(
+        result: ReconcileBackendResult = await workflow.execute_activity(
             names.BACKEND_RECONCILE,
             request,
             task_queue=names.backend_queue(request.backend),
@@ -78,3 +78,4 @@ class ReconcileBackend:
             retry_policy=RETRY,
             summary=f"compare backend {request.backend} with the inventory",
         )
+        return result

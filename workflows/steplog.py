@@ -120,7 +120,11 @@ class StepLog:
             lines.append(f"Purge at {self.purge_at:%Y-%m-%d %H:%M:%S} UTC")
         if self.note:
             lines.append(_plain(self.note))
-        lines.append("\n".join(f"- {MARKS[s.state]} {s.name}" + (f": {_plain(s.detail)}" if s.detail else "") for s in self.steps))
+        lines.append(
+            "\n".join(
+                f"- {MARKS[s.state]} {s.name}" + (f": {_plain(s.detail)}" if s.detail else "") for s in self.steps
+            )
+        )
         commands = self._commands()
         if commands:
             lines.append("Commands that can be sent now:")

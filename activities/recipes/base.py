@@ -83,7 +83,9 @@ def require_status(row: RowMapping, kind: str, *allowed: str) -> None:
     """Raise InvalidState unless the resource is in one of the states allowed."""
     if row["status"] not in allowed:
         raise InvalidState(
-            f"{kind} {row['name']!r} is {row['status']}, not {' or '.join(allowed)}", field=kind, hint="look at it again"
+            f"{kind} {row['name']!r} is {row['status']}, not {' or '.join(allowed)}",
+            field=kind,
+            hint="look at it again",
         )
 
 
@@ -115,5 +117,3 @@ def share_result(connection: Connection, operation: OpenOperation, share_id: str
 def keep_placement(connection: Connection, operation: OpenOperation, placement: dict[str, Any]) -> None:
     """Record why each pool was kept or dropped, with the operation."""
     operations.note(connection, operation.id, placement=placement)
-
-

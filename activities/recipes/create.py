@@ -35,7 +35,9 @@ def check_size(spec: ShareTypeSpec, size: int) -> None:
     """Raise InvalidInput when the type does not allow shares of this size."""
     refusal = spec.size_refusal(size)
     if refusal is not None:
-        raise InvalidInput(f"{format_size(size)} is refused: {refusal}", field="size", hint="choose another size or type")
+        raise InvalidInput(
+            f"{format_size(size)} is refused: {refusal}", field="size", hint="choose another size or type"
+        )
 
 
 class _Create(Recipe[Any]):
@@ -104,7 +106,9 @@ class _Create(Recipe[Any]):
         )
         place = resources.add_instance(connection, share["id"], pool, share["size"])
         keep_placement(connection, operation, {**decision, "excluded": excluded})
-        return begun.model_copy(update={"instance": place, "clone": begun.clone and self._clones(connection, begun, place)})
+        return begun.model_copy(
+            update={"instance": place, "clone": begun.clone and self._clones(connection, begun, place)}
+        )
 
     def _clones(self, connection: Connection, begun: Begun, place: ObjectPlace) -> bool:
         return begun.source is not None and begun.source.pool_id == place.pool_id
@@ -112,21 +116,19 @@ class _Create(Recipe[Any]):
     def commit(
         self, connection: Connection, operation: OpenOperation, begun: Begun, outcome: CommitInput
     ) -> dict[str, Any]:
+        """See base class."""
         if begun.instance is None:
             raise StaleClaim(f"operation {operation.id} has no instance to commit")
         fence = fence_of(begun.fences, begun.share_id)
-        resources.set_instance(
-            connection, begun.instance.id, status="available", allocated_bytes=begun.instance.size
-        )
+        resources.set_instance(connection, begun.instance.id, status="available", allocated_bytes=begun.instance.size)
         share = resources.share_row(connection, begun.share_id)
         resources.set_export_paths(connection, begun.instance.id, share["protocol"], outcome.export_paths)
-        audit.change(
-            connection, operation.actor, tables.shares, begun.share_id, after="available", epoch=fence.epoch
-        )
+        audit.change(connection, operation.actor, tables.shares, begun.share_id, after="available", epoch=fence.epoch)
         reservations.commit(connection, operation.id)
         return share_result(connection, operation, begun.share_id)
 
     def abort(self, connection: Connection, operation: OpenOperation, begun: Begun) -> None:
+        """See base class."""
         connection.execute(delete(tables.instances).where(tables.instances.c.share_id == begun.share_id))
         audit.remove(connection, operation.actor, tables.shares, begun.share_id, why="creation undone")
 
@@ -138,6 +140,7 @@ class CreateShare(_Create):
     input_model = CreateShareInput
 
     def begin(self, connection: Connection, operation: OpenOperation, request: CreateShareInput) -> Begun:
+        """See base class."""
         row = resources.share_type(connection, request.type)
         share, place = self._insert(
             connection, operation, request, placement.type_spec(row), row["version"], request.size
@@ -155,6 +158,7 @@ class CreateShareFromSnapshot(_Create):
     input_model = CreateShareFromSnapshotInput
 
     def begin(self, connection: Connection, operation: OpenOperation, request: CreateShareFromSnapshotInput) -> Begun:
+        """See base class."""
         parent = resources.find_share(connection, operation.project, request.share)
         snapshot = resources.find_snapshot(connection, parent, request.snapshot)
         fences = claim(connection, operation, request, [Want("snapshot", snapshot["id"], "shared")])
@@ -202,5 +206,3 @@ class CreateShareFromSnapshot(_Create):
     def _unreadable(connection: Connection, source: ObjectPlace) -> dict[str, str]:
         reason = f"snapshots of backend {source.backend} can neither be cloned nor read on a host"
         return {row["id"]: reason for row in resources.pools_picture(connection)}
-
-

@@ -36,7 +36,8 @@ def _frees(connection: Connection, share_id: str) -> int:
         .where(tables.snapshots.c.share_id == share_id)
     )
     own = select(tables.instances.c.allocated_bytes).where(tables.instances.c.share_id == share_id)
-    return sum(connection.execute(copies).scalars()) + sum(connection.execute(own).scalars())
+    carried: list[int] = [*connection.execute(copies).scalars(), *connection.execute(own).scalars()]
+    return sum(carried)
 
 
 def _claim_tree(
@@ -59,6 +60,7 @@ class DeleteShare(Recipe[DeleteShareInput]):
     input_model = DeleteShareInput
 
     def begin(self, connection: Connection, operation: OpenOperation, request: DeleteShareInput) -> Begun:
+        """See base class."""
         if request.preview:
             return self._preview(connection, operation, request)
         share, snapshots, fences = _claim_tree(connection, operation, request)
@@ -90,9 +92,7 @@ class DeleteShare(Recipe[DeleteShareInput]):
     def _preview(self, connection: Connection, operation: OpenOperation, request: DeleteShareInput) -> Begun:
         share = resources.find_share(connection, operation.project, request.share)
         snapshots = list(resources.snapshots_of(connection, share["id"]))
-        result = self._result(
-            operation, share, "preview", _tree(share, snapshots), _frees(connection, share["id"])
-        )
+        result = self._result(operation, share, "preview", _tree(share, snapshots), _frees(connection, share["id"]))
         return Begun(status=BeginStatus.ENDED, result=result, share_id=share["id"])
 
     @staticmethod
@@ -181,6 +181,7 @@ class DeleteShare(Recipe[DeleteShareInput]):
     def commit(
         self, connection: Connection, operation: OpenOperation, begun: Begun, outcome: CommitInput
     ) -> dict[str, Any]:
+        """See base class."""
         if begun.instance is None:
             raise StaleClaim(f"operation {operation.id} has no instance to delete")
         share = resources.share_row(connection, begun.share_id)
@@ -200,9 +201,8 @@ class DeleteShare(Recipe[DeleteShareInput]):
         return result
 
     def abort(self, connection: Connection, operation: OpenOperation, begun: Begun) -> None:
-        audit.change(
-            connection, operation.actor, tables.shares, begun.share_id, after="available", why="not deleted"
-        )
+        """See base class."""
+        audit.change(connection, operation.actor, tables.shares, begun.share_id, after="available", why="not deleted")
 
 
 class ForgetShare(Recipe[ForgetShareInput]):
@@ -212,6 +212,7 @@ class ForgetShare(Recipe[ForgetShareInput]):
     input_model = ForgetShareInput
 
     def begin(self, connection: Connection, operation: OpenOperation, request: ForgetShareInput) -> Begun:
+        """See base class."""
         share, snapshots, fences = _claim_tree(connection, operation, request)
         if isinstance(fences, Begun):
             return fences
@@ -271,7 +272,9 @@ class ForgetShare(Recipe[ForgetShareInput]):
     def commit(
         self, connection: Connection, operation: OpenOperation, begun: Begun, outcome: CommitInput
     ) -> dict[str, Any]:
+        """See base class."""
         raise StaleClaim(f"operation {operation.id} ended when it began")
 
     def abort(self, connection: Connection, operation: OpenOperation, begun: Begun) -> None:
+        """See base class."""
         raise StaleClaim(f"operation {operation.id} ended when it began")

@@ -26,13 +26,16 @@ class ResizeShare(Recipe[ResizeShareInput]):
     input_model = ResizeShareInput
 
     def begin(self, connection: Connection, operation: OpenOperation, request: ResizeShareInput) -> Begun:
+        """See base class."""
         share = resources.find_share(connection, operation.project, request.share)
         fences = claim(connection, operation, request, [Want("share", share["id"])])
         if isinstance(fences, Begun):
             return fences
         share = resources.find_share(connection, operation.project, share["id"])
         require_status(share, "share", "available")
-        check_size(placement.type_spec(resources.share_type(connection, share["type"], share["type_version"])), request.size)
+        check_size(
+            placement.type_spec(resources.share_type(connection, share["type"], share["type_version"])), request.size
+        )
         place = resources.instance_place(connection, share["id"])
         growth = request.size - share["size"]
         if growth > 0:
@@ -61,6 +64,7 @@ class ResizeShare(Recipe[ResizeShareInput]):
     def commit(
         self, connection: Connection, operation: OpenOperation, begun: Begun, outcome: CommitInput
     ) -> dict[str, Any]:
+        """See base class."""
         if begun.instance is None:
             raise StaleClaim(f"operation {operation.id} has no instance to resize")
         fence = fence_of(begun.fences, begun.share_id)
@@ -88,4 +92,5 @@ class ResizeShare(Recipe[ResizeShareInput]):
         return share_result(connection, operation, begun.share_id)
 
     def abort(self, connection: Connection, operation: OpenOperation, begun: Begun) -> None:
+        """See base class."""
         audit.change(connection, operation.actor, tables.shares, begun.share_id, after="available", why="not resized")

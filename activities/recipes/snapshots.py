@@ -42,6 +42,7 @@ class CreateSnapshot(Recipe[CreateSnapshotInput]):
     input_model = CreateSnapshotInput
 
     def begin(self, connection: Connection, operation: OpenOperation, request: CreateSnapshotInput) -> Begun:
+        """See base class."""
         share = resources.find_share(connection, operation.project, request.share)
         fences = claim(connection, operation, request, [Want("share", share["id"])])
         if isinstance(fences, Begun):
@@ -95,6 +96,7 @@ class CreateSnapshot(Recipe[CreateSnapshotInput]):
     def commit(
         self, connection: Connection, operation: OpenOperation, begun: Begun, outcome: CommitInput
     ) -> dict[str, Any]:
+        """See base class."""
         if begun.snapshot is None:
             raise StaleClaim(f"operation {operation.id} has no snapshot to commit")
         held = connection.execute(
@@ -113,6 +115,7 @@ class CreateSnapshot(Recipe[CreateSnapshotInput]):
         return _snapshot_result(operation, resources.snapshot_row(connection, begun.snapshot.id))
 
     def abort(self, connection: Connection, operation: OpenOperation, begun: Begun) -> None:
+        """See base class."""
         if begun.snapshot is not None:
             copies = tables.snapshot_instances
             connection.execute(delete(copies).where(copies.c.snapshot_id == begun.snapshot.id))
@@ -126,6 +129,7 @@ class DeleteSnapshot(Recipe[DeleteSnapshotInput]):
     input_model = DeleteSnapshotInput
 
     def begin(self, connection: Connection, operation: OpenOperation, request: DeleteSnapshotInput) -> Begun:
+        """See base class."""
         share = resources.find_share(connection, operation.project, request.share)
         snapshot = resources.find_snapshot(connection, share, request.snapshot)
         fences = claim(connection, operation, request, [Want("snapshot", snapshot["id"])])
@@ -147,6 +151,7 @@ class DeleteSnapshot(Recipe[DeleteSnapshotInput]):
     def commit(
         self, connection: Connection, operation: OpenOperation, begun: Begun, outcome: CommitInput
     ) -> dict[str, Any]:
+        """See base class."""
         if begun.snapshot is None:
             raise StaleClaim(f"operation {operation.id} has no snapshot to delete")
         row = resources.snapshot_row(connection, begun.snapshot.id)
@@ -157,6 +162,7 @@ class DeleteSnapshot(Recipe[DeleteSnapshotInput]):
         return result
 
     def abort(self, connection: Connection, operation: OpenOperation, begun: Begun) -> None:
+        """See base class."""
         if begun.snapshot is not None:
             audit.change(connection, operation.actor, tables.snapshots, begun.snapshot.id, after="available")
 
@@ -168,6 +174,7 @@ class RevertShare(Recipe[RevertShareInput]):
     input_model = RevertShareInput
 
     def begin(self, connection: Connection, operation: OpenOperation, request: RevertShareInput) -> Begun:
+        """See base class."""
         share = resources.find_share(connection, operation.project, request.share)
         snapshot = resources.find_snapshot(connection, share, request.snapshot)
         wants = [Want("share", share["id"]), Want("snapshot", snapshot["id"], "shared")]
@@ -194,11 +201,11 @@ class RevertShare(Recipe[RevertShareInput]):
     def commit(
         self, connection: Connection, operation: OpenOperation, begun: Begun, outcome: CommitInput
     ) -> dict[str, Any]:
+        """See base class."""
         fence = fence_of(begun.fences, begun.share_id)
-        audit.change(
-            connection, operation.actor, tables.shares, begun.share_id, after="available", epoch=fence.epoch
-        )
+        audit.change(connection, operation.actor, tables.shares, begun.share_id, after="available", epoch=fence.epoch)
         return share_result(connection, operation, begun.share_id)
 
     def abort(self, connection: Connection, operation: OpenOperation, begun: Begun) -> None:
+        """See base class."""
         audit.change(connection, operation.actor, tables.shares, begun.share_id, after="available", why="not reverted")

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import Field
 
-from shareflow.contracts.base import Name, ResourceRef, StrictModel, Text
-from shareflow.contracts.operations import OperationState, Size
+from shareflow.contracts.base import Name, ResourceRef, Size, StrictModel, Text
+from shareflow.contracts.operations import OperationState
 from shareflow.contracts.steps import Failure
 
 PAGE_LIMIT = 1000

@@ -47,7 +47,7 @@ def _parse(text: str, what: str, known: dict[str, int], aliases: dict[str, str],
     if len(whole) > 20 or len(fraction) > 20:
         raise ValueError(f"{shown!r} has too many digits for a {what}")
     scale = 10 ** len(fraction)
-    value, rest = divmod(int(whole + fraction) * factor, scale)
+    value, rest = divmod(int(whole + fraction) * factor, int(scale))
     if rest:
         raise ValueError(f"{shown!r} is not a whole number of {'bytes' if what == 'size' else 'seconds'}")
     return value
@@ -60,7 +60,9 @@ def parse_size(value: object) -> int:
         ValueError: not an integer or text, a fraction of a byte, an unknown unit (with the nearest one named).
     """
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError(f"{value!r} is not a size; write whole bytes or text with a unit, like '10 GiB'")
+        raise ValueError(  # noqa: TRY004  (pydantic takes ValueError alone)
+            f"{value!r} is not a size; write whole bytes or text with a unit, like '10 GiB'"
+        )
     if isinstance(value, int):
         return value
     return _parse(value, "size", SIZE_UNITS, _LOOKALIKES, "10 GiB")
@@ -73,7 +75,9 @@ def parse_duration(value: object) -> int:
         ValueError: not an integer or text, a fraction of a second, an unknown unit (with the nearest one named).
     """
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError(f"{value!r} is not a duration; write whole seconds or text with a unit, like '7 d'")
+        raise ValueError(  # noqa: TRY004  (pydantic takes ValueError alone)
+            f"{value!r} is not a duration; write whole seconds or text with a unit, like '7 d'"
+        )
     if isinstance(value, int):
         return value
     return _parse(value, "duration", DURATION_UNITS, _LONG_DURATIONS, "7 d")

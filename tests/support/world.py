@@ -121,7 +121,7 @@ class World:
 
     async def read(self, name: str, query: Any, answer: type[T]) -> T:
         """Ask a question as clients do."""
-        return await self.client.execute_activity(
+        found: T = await self.client.execute_activity(
             name,
             query,
             id=f"read-{uuid.uuid4()}",
@@ -130,6 +130,7 @@ class World:
             start_to_close_timeout=timedelta(seconds=10),
             schedule_to_close_timeout=timedelta(seconds=20),
         )
+        return found
 
     async def until(self, handle: WorkflowHandle[Any, Any], phase: str, *, seconds: float = 15) -> dict[str, Any]:
         """The operation's status once it is in a phase; fails when that does not come."""

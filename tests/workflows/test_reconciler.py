@@ -1,4 +1,4 @@
-"""The reconciler: each case that no running operation would mend by itself is made, then found, repaired or reported."""
+"""The reconciler: each case that no operation would mend by itself is made, then found, repaired or reported."""
 
 from __future__ import annotations
 
@@ -100,7 +100,9 @@ async def test_terminated_in_line_leaves_the_line(world: World, disarmed: None) 
     project, first = world.project(), f"op-{uuid.uuid4()}"
     await _share(world, project)
     hang = world.array().script.add(FaultKind.HANG, verb="create_snapshot", operation=first, before=30, times=1)
-    holder = await world.start(names.CREATE_SNAPSHOT, {"project": project, "share": "home", "name": "s1"}, operation=first)
+    holder = await world.start(
+        names.CREATE_SNAPSHOT, {"project": project, "share": "home", "name": "s1"}, operation=first
+    )
     await asyncio.sleep(0.3)
     waiting = await world.start(names.RESIZE_SHARE, {"project": project, "share": "home", "size": "2 GiB"})
     await world.until(waiting, "waiting")

@@ -1,0 +1,362 @@
+"""The Python client. It talks to Temporal and to nothing else, so that it works from any machine.
+
+async with shareflow.connect() as shares:
+    operation = await shares.create("home", "10 GiB")
+    print((await operation.result()).export_locations)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import hashlib
+import json
+import re
+import socket
+import uuid
+from collections.abc import AsyncIterator
+from typing import TypeVar
+
+from pydantic import ValidationError
+from temporalio.client import WorkflowHandle
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from shareflow import names
+from shareflow.contracts.operations import (
+    CreateShareFromSnapshotInput,
+    CreateShareInput,
+    CreateSnapshotInput,
+    DeleteShareInput,
+    DeleteShareResult,
+    DeleteSnapshotInput,
+    ForgetShareInput,
+    ForgetShareResult,
+    OnBusy,
+    OperationResult,
+    Request,
+    ResizeShareInput,
+    RevertShareInput,
+    ShareResult,
+    SnapshotResult,
+)
+from shareflow.contracts.reads import OperationRef, OperationView, ProjectRef
+from shareflow.contracts.units import format_size
+from shareflow.errors import InvalidInput, NotFound, RequestReused, ShareflowError
+from shareflow.operation import Operation, build
+from shareflow.reading import Reads
+from shareflow.wire import Wire, open_wire
+
+DIGEST = "request_digest"
+REQUEST_ID_LENGTH = 190
+Result = TypeVar("Result", bound=OperationResult)
+
+
+@contextlib.asynccontextmanager
+async def connect(
+    address: str | None = None,
+    namespace: str | None = None,
+    project: str = "default",
+    by: str | None = None,
+    *,
+    patience: float = 60.0,
+) -> AsyncIterator[Shares]:
+    """A client for one project.
+
+    Args:
+        address: ``host:port`` of the Temporal server. By default what the Temporal profile or TEMPORAL_ADDRESS says,
+            else 127.0.0.1:7233.
+        namespace: Temporal namespace; by default the profile's, else ``default``.
+        project: the tenant to act in.
+        by: who asks, for the audit; by default user@host.
+        patience: seconds for which a wait for a result bears an unreachable server.
+
+    Raises:
+        InvalidInput: the project is not a name.
+        ServerUnavailable: no server answers there within 10 s.
+    """
+    build(ProjectRef, project=project)
+    yield Shares(await open_wire(address, namespace, project, _caller() if by is None else by, patience))
+
+
+class Shares(Reads):
+    """The shares of one project: starting operations, and reading (:class:`~shareflow.reading.Reads`).
+
+    Every method that changes something starts an operation and returns once the server has recorded it. They take:
+
+    - ``request_id``: makes the start idempotent. The same id with the same content gives the same operation, with
+      other content :class:`~shareflow.errors.RequestReused`. ``by`` and ``reason`` are not content.
+    - ``on_busy``: ``"queue"`` waits in line while another operation holds the resource, ``"fail"`` fails at once.
+    - ``reason``: why, for the audit.
+
+    All of them raise InvalidInput (nothing was started) and ServerUnavailable. What is wrong with the state of things
+    (unknown share, no room, quota) ends the operation and is raised by :meth:`Operation.result`.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        super().__init__(wire)
+        self.project = wire.project
+
+    async def create(
+        self,
+        name: str,
+        size: str | int,
+        type: str = "standard",  # noqa: A002 - the word for it everywhere
+        *,
+        zone: str | None = None,
+        backend: str | None = None,
+        pool: str | None = None,
+        description: str = "",
+        request_id: str | None = None,
+        on_busy: str = OnBusy.QUEUE,
+        reason: str = "",
+    ) -> Operation[ShareResult]:
+        """Make an empty share; ``size`` in bytes or as ``"10 GiB"``. Zone, backend and pool pin its place."""
+        request = build(
+            CreateShareInput, **self._common(on_busy, reason),
+            name=name, size=size, type=type, zone=zone, backend=backend, pool=pool, description=description,
+        )  # fmt: skip
+        summary = f"create share {request.name}, {format_size(request.size)}, type {request.type}"
+        return await self._start(names.CREATE_SHARE, request, summary, request_id)
+
+    async def create_from_snapshot(
+        self,
+        name: str,
+        share: str,
+        snapshot: str,
+        *,
+        size: str | int | None = None,
+        type: str | None = None,  # noqa: A002 - the word for it everywhere
+        zone: str | None = None,
+        backend: str | None = None,
+        pool: str | None = None,
+        description: str = "",
+        request_id: str | None = None,
+        on_busy: str = OnBusy.QUEUE,
+        reason: str = "",
+    ) -> Operation[ShareResult]:
+        """Make a share with a snapshot's content: by clone in its pool, by copy anywhere else; may grow."""
+        request = build(
+            CreateShareFromSnapshotInput, **self._common(on_busy, reason),
+            name=name, share=share, snapshot=snapshot, size=size, type=type, zone=zone, backend=backend, pool=pool,
+            description=description,
+        )  # fmt: skip
+        summary = f"create share {name} from snapshot {snapshot} of {share}"
+        return await self._start(names.CREATE_SHARE_FROM_SNAPSHOT, request, summary, request_id)
+
+    async def snapshot(
+        self,
+        share: str,
+        name: str,
+        *,
+        description: str = "",
+        request_id: str | None = None,
+        on_busy: str = OnBusy.QUEUE,
+        reason: str = "",
+    ) -> Operation[SnapshotResult]:
+        """Freeze the share's content under a name."""
+        request = build(
+            CreateSnapshotInput, **self._common(on_busy, reason), share=share, name=name, description=description
+        )
+        return await self._start(names.CREATE_SNAPSHOT, request, f"snapshot {name} of share {share}", request_id)
+
+    async def delete_snapshot(
+        self,
+        share: str,
+        snapshot: str,
+        *,
+        request_id: str | None = None,
+        on_busy: str = OnBusy.QUEUE,
+        reason: str = "",
+    ) -> Operation[SnapshotResult]:
+        """Delete one snapshot for good. Shares made from it stay."""
+        request = build(DeleteSnapshotInput, **self._common(on_busy, reason), share=share, snapshot=snapshot)
+        summary = f"delete snapshot {snapshot} of share {share}"
+        return await self._start(names.DELETE_SNAPSHOT, request, summary, request_id)
+
+    async def revert(
+        self,
+        share: str,
+        snapshot: str,
+        *,
+        request_id: str | None = None,
+        on_busy: str = OnBusy.QUEUE,
+        reason: str = "",
+    ) -> Operation[ShareResult]:
+        """Take the share back to any of its snapshots; all snapshots stay."""
+        request = build(RevertShareInput, **self._common(on_busy, reason), share=share, snapshot=snapshot)
+        return await self._start(names.REVERT_SHARE, request, f"revert share {share} to {snapshot}", request_id)
+
+    async def resize(
+        self,
+        share: str,
+        size: str | int,
+        *,
+        request_id: str | None = None,
+        on_busy: str = OnBusy.QUEUE,
+        reason: str = "",
+    ) -> Operation[ShareResult]:
+        """Set the share's size. A shrink is refused when the bytes in use do not fit."""
+        request = build(ResizeShareInput, **self._common(on_busy, reason), share=share, size=size)
+        summary = f"resize share {share} to {format_size(request.size)}"
+        return await self._start(names.RESIZE_SHARE, request, summary, request_id)
+
+    async def delete(
+        self,
+        share: str,
+        *,
+        retention: str | int | None = None,
+        request_id: str | None = None,
+        on_busy: str = OnBusy.QUEUE,
+        reason: str = "",
+    ) -> Operation[DeleteShareResult]:
+        """Move the share with its snapshots to the recycle bin; the purge comes after ``retention`` (default: by type).
+
+        The operation lasts until the purge or a restore: ``await operation.deleted()`` waits for the recycle bin,
+        ``await operation.result()`` for the end.
+        """
+        request = build(DeleteShareInput, **self._common(on_busy, reason), share=share, retention=retention)
+        return await self._start(names.DELETE_SHARE, request, f"delete share {share}", request_id)
+
+    async def preview_delete(self, share: str) -> Operation[DeleteShareResult]:
+        """Only say what a delete would take along and free (``tree`` and ``frees_bytes`` of the result)."""
+        request = build(DeleteShareInput, **self._common(OnBusy.QUEUE, ""), share=share, preview=True)
+        return await self._start(names.DELETE_SHARE, request, f"preview of deleting share {share}", None)
+
+    async def forget(
+        self,
+        share: str,
+        *,
+        request_id: str | None = None,
+        on_busy: str = OnBusy.QUEUE,
+        reason: str = "",
+    ) -> Operation[ForgetShareResult]:
+        """Remove the share's rows and leave its data on the backend, for the reconciler to find."""
+        request = build(ForgetShareInput, **self._common(on_busy, reason), share=share)
+        return await self._start(names.FORGET_SHARE, request, f"forget share {share}", request_id)
+
+    async def operation_handle(self, operation: str) -> Operation[OperationResult]:
+        """Attach to an operation of this project by its id, whoever started it.
+
+        Raises:
+            NotFound: there is none of that id in this project.
+        """
+        build(OperationRef, project=self.project, operation=operation)
+        handle: WorkflowHandle[object, object] = self._wire.client.get_workflow_handle(operation)
+        try:
+            async with self._wire.call():
+                description = await handle.describe()
+        except NotFound:
+            return Operation(self._wire, operation, (await self._record(operation)).kind)
+        project = description.typed_search_attributes.get(names.PROJECT)
+        if description.workflow_type not in names.OPERATION_TYPES or (project and project != self.project):
+            raise NotFound(f"no operation {operation!r} in project {self.project!r}", hint="see `shareflow op list`")
+        if not project:  # started with stock tools: only the inventory knows whose it is
+            await self._record(operation)
+        return Operation(self._wire, operation, description.workflow_type)
+
+    async def _record(self, operation: str) -> OperationView:
+        query = OperationRef(project=self.project, operation=operation)
+        return await self._wire.read(names.GET_OPERATION, query, OperationView)
+
+    def _common(self, on_busy: str, reason: str) -> dict[str, str]:
+        return {"project": self.project, "by": self._wire.by, "reason": reason, "on_busy": on_busy}
+
+    async def _start(self, kind: str, request: Request, summary: str, request_id: str | None) -> Operation[Result]:
+        operation = self._operation_id(kind, request_id)
+        digest = request_digest(request)
+        attributes = TypedSearchAttributes(
+            [
+                SearchAttributePair(names.PROJECT, self.project),
+                SearchAttributePair(names.OPERATION, kind),
+                SearchAttributePair(names.PHASE, "running"),
+            ]
+        )
+        try:
+            async with self._wire.call():
+                await self._wire.client.start_workflow(
+                    kind,
+                    request,
+                    id=operation,
+                    task_queue=names.QUEUE,
+                    id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    memo={DIGEST: digest},
+                    search_attributes=attributes,
+                    static_summary=summary,
+                    static_details=_details(request),
+                )
+        except ShareflowError as error:
+            if not isinstance(error.__cause__, WorkflowAlreadyStartedError):
+                raise
+            await self._same_or_refused(operation, kind, request, digest)
+        return Operation(self._wire, operation, kind)
+
+    def _operation_id(self, kind: str, request_id: str | None) -> str:
+        if request_id is None:
+            return f"{kebab(kind)}-{uuid.uuid4()}"
+        if not request_id or len(request_id) > REQUEST_ID_LENGTH or not request_id.isprintable():
+            raise InvalidInput(
+                f"{request_id[:60]!a} is refused: 1 to {REQUEST_ID_LENGTH} printable characters", field="request_id"
+            )
+        return f"{self.project}:{request_id}"
+
+    async def _same_or_refused(self, operation: str, kind: str, request: Request, digest: str) -> None:
+        """Return when the existing operation of this id is this very request.
+
+        Raises:
+            RequestReused: it is another one.
+        """
+        handle: WorkflowHandle[object, object] = self._wire.client.get_workflow_handle(operation)
+        async with self._wire.call():
+            description = await handle.describe()
+            theirs = (await description.memo()).get(DIGEST)
+        if description.workflow_type == kind:
+            if theirs is None:
+                theirs = _recorded_digest(type(request), (await self._record(operation)).request)
+            if theirs == digest:
+                return
+        raise RequestReused(
+            f"{operation!r} belongs to an earlier request with other content ({description.workflow_type})",
+            field="request_id",
+            hint="use a new request id, or send the earlier request unchanged",
+        )
+
+
+def request_digest(request: Request) -> str:
+    """SHA-256 of what a request asks for. Who asks and why do not count, so that a retry from elsewhere is the same."""
+    content = request.model_dump(mode="json", exclude={"by", "reason"})
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def kebab(kind: str) -> str:
+    """``CreateShare`` as ``create-share``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind).lower()
+
+
+def _recorded_digest(model: type[Request], recorded: dict[str, object]) -> str | None:
+    try:
+        return request_digest(model.model_validate_json(json.dumps(recorded)))
+    except ValidationError:
+        return None
+
+
+def _details(request: Request) -> str:
+    """The request as Markdown for the UI; values as code, so that no text of a user becomes markup or a link."""
+    fields = request.model_dump(mode="json", exclude_defaults=True)
+    fields.setdefault("project", request.project)
+    return "\n".join(f"- {name}: `{str(value).replace('`', chr(39))}`" for name, value in fields.items())
+
+
+def _caller() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container without an entry for its user
+        user = "unknown"
+    text = f"{user}@{socket.gethostname()}"
+    return "".join(ch for ch in text if ch.isprintable())[:255]

@@ -1,0 +1,148 @@
+"""Reading: short questions to the inventory through a worker, always inside one project."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, TypeVar
+
+from shareflow import names
+from shareflow.contracts.base import StrictModel
+from shareflow.contracts.operations import OperationState
+from shareflow.contracts.reads import (
+    AuditQuery,
+    AuditView,
+    FindingQuery,
+    FindingView,
+    OperationQuery,
+    OperationRef,
+    OperationView,
+    Page,
+    PlacementQuery,
+    PlacementView,
+    PoolView,
+    ProjectRef,
+    QuotaView,
+    ShareQuery,
+    ShareRef,
+    ShareStatus,
+    ShareTypeView,
+    ShareView,
+    SnapshotQuery,
+    SnapshotRef,
+    SnapshotView,
+)
+from shareflow.operation import build
+from shareflow.wire import Wire
+
+Query = TypeVar("Query", bound=StrictModel)
+
+
+class Reads:
+    """What a client can ask. Nothing here changes anything.
+
+    All methods raise InvalidInput for malformed questions, NotFound for what is not in this project,
+    BackendUnavailable when no worker answers within 10 s, DatabaseUnavailable, and ServerUnavailable.
+    Lists are asynchronous iterators that fetch page by page; the ``*_page`` methods give one page and where it goes on.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def list(
+        self,
+        *,
+        status: ShareStatus | str | None = None,
+        type: str | None = None,  # noqa: A002 - the word for it everywhere
+        backend: str | None = None,
+        pool: str | None = None,
+        name_prefix: str = "",
+        deleted: bool = False,
+        sort: str = "name",
+        descending: bool = False,
+    ) -> AsyncIterator[ShareView]:
+        """The project's shares; with ``deleted`` those in the recycle bin. Sort by name, size, created_at or status."""
+        query = self._query(
+            ShareQuery, status=status, type=type, backend=backend, pool=pool, name_prefix=name_prefix, deleted=deleted,
+            sort=sort, descending=descending,
+        )  # fmt: skip
+        return self._wire.rows(names.LIST_SHARES, query, Page[ShareView])
+
+    async def list_page(self, *, limit: int = 100, after: str = "", **filters: Any) -> Page[ShareView]:
+        """One page of :meth:`list` (same filters): up to ``limit`` (1 to 1,000) shares, from ``after`` on."""
+        query = self._query(ShareQuery, limit=limit, after=after, **filters)
+        return await self._wire.read(names.LIST_SHARES, query, Page[ShareView])
+
+    async def get(self, share: str, *, deleted: bool = False) -> ShareView:
+        """One share by name or id; with ``deleted`` also one in the recycle bin, by id."""
+        query = self._query(ShareRef, share=share, deleted=deleted)
+        return await self._wire.read(names.GET_SHARE, query, ShareView)
+
+    def snapshots(
+        self, share: str | None = None, *, sort: str = "name", descending: bool = False
+    ) -> AsyncIterator[SnapshotView]:
+        """The snapshots of a share, or of all shares. Sort by name, size or created_at."""
+        query = self._query(SnapshotQuery, share=share, sort=sort, descending=descending)
+        return self._wire.rows(names.LIST_SNAPSHOTS, query, Page[SnapshotView])
+
+    async def get_snapshot(self, share: str, snapshot: str) -> SnapshotView:
+        """One snapshot of a share, each by name or id."""
+        query = self._query(SnapshotRef, share=share, snapshot=snapshot)
+        return await self._wire.read(names.GET_SNAPSHOT, query, SnapshotView)
+
+    def operations(
+        self,
+        *,
+        state: OperationState | str | None = None,
+        kind: str | None = None,
+        share: str | None = None,
+        sort: str = "created_at",
+        descending: bool = True,
+    ) -> AsyncIterator[OperationView]:
+        """The project's operations, newest first. Sort by created_at or kind."""
+        query = self._query(OperationQuery, state=state, kind=kind, share=share, sort=sort, descending=descending)
+        return self._wire.rows(names.LIST_OPERATIONS, query, Page[OperationView])
+
+    async def operation(self, operation: str) -> OperationView:
+        """One operation as recorded, by id; :meth:`~shareflow.client.Shares.operation_handle` gives the live one."""
+        query = self._query(OperationRef, operation=operation)
+        return await self._wire.read(names.GET_OPERATION, query, OperationView)
+
+    async def pools(self) -> tuple[PoolView, ...]:
+        """All pools with capacity, what is allocated, and their attributes."""
+        page = await self._wire.read(names.LIST_POOLS, self._query(ProjectRef), Page[PoolView])
+        return tuple(page.items)
+
+    async def types(self) -> tuple[ShareTypeView, ...]:
+        """The share types that can be asked for."""
+        page = await self._wire.read(names.LIST_SHARE_TYPES, self._query(ProjectRef), Page[ShareTypeView])
+        return tuple(page.items)
+
+    async def quota(self) -> QuotaView:
+        """The project's limits and what it uses."""
+        return await self._wire.read(names.GET_QUOTA, self._query(ProjectRef), QuotaView)
+
+    async def explain(
+        self,
+        size: str | int,
+        type: str = "standard",  # noqa: A002 - the word for it everywhere
+        *,
+        zone: str | None = None,
+        backend: str | None = None,
+        pool: str | None = None,
+    ) -> PlacementView:
+        """Where a share would go now, with the verdict on every pool. Nothing is reserved."""
+        query = self._query(PlacementQuery, size=size, type=type, zone=zone, backend=backend, pool=pool)
+        return await self._wire.read(names.EXPLAIN_PLACEMENT, query, PlacementView)
+
+    def findings(self, *, open_only: bool = True) -> AsyncIterator[FindingView]:
+        """What the reconciler found; with ``open_only`` only what is not repaired yet."""
+        query = self._query(FindingQuery, open_only=open_only)
+        return self._wire.rows(names.LIST_FINDINGS, query, Page[FindingView])
+
+    def audit(self, *, resource: str | None = None, operation: str = "") -> AsyncIterator[AuditView]:
+        """State changes, newest first, of the project, of one resource or of one operation."""
+        query = self._query(AuditQuery, resource=resource, operation=operation)
+        return self._wire.rows(names.LIST_AUDIT, query, Page[AuditView])
+
+    def _query(self, model: type[Query], **fields: Any) -> Query:
+        return build(model, project=self._wire.project, **fields)
