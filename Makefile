@@ -10,7 +10,7 @@ help:
 	@echo 'make lint      linter, formatter, type checker, import directions'
 	@echo 'make format    put the code into the form that lint wants'
 	@echo 'make docs      the documentation as HTML in site/'
-	@echo 'make setup     only the set-up: .venv from requirements.lock'
+	@echo 'make setup     only the set-up: .venv from requirements.lock, and the Temporal server'
 	@echo 'make lock      write requirements.lock anew from pyproject.toml'
 	@echo 'make clean     remove what make has made in this directory'
 
@@ -29,7 +29,8 @@ bench: setup
 lint:
 	@sh scripts/lint.sh
 
-format: setup
+format:
+	@sh scripts/setup.sh
 	@.venv/bin/ruff check --fix-only --quiet .
 	@.venv/bin/ruff format .
 
@@ -38,6 +39,7 @@ docs:
 
 setup:
 	@sh scripts/setup.sh
+	@.venv/bin/python -m shareflow.server --link .venv/bin/temporal
 
 lock:
 	@sh scripts/lock.sh

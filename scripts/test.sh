@@ -4,5 +4,5 @@ set -eu
 cd "$(dirname "$0")/.."
 sh scripts/setup.sh
 .venv/bin/python scripts/system_packages.py
-.venv/bin/python -m shareflow.server
+.venv/bin/python -m shareflow.server --link .venv/bin/temporal
 exec .venv/bin/python -m pytest "$@"
