@@ -1,0 +1,139 @@
+"""SIGKILL in the middle of every operation, on real directories and real btrfs: it ends by itself, and nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shareflow import names
+from tests.chaos.land import Land, running_land, settled
+from tests.drivers.btrfs_pools import btrfs_pool
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+
+
+@dataclass(frozen=True)
+class Case:
+    """An operation, what it asks for, and the backend step in its middle."""
+
+    kind: str
+    request: dict[str, Any]
+    step: str
+    purge: bool = False
+
+
+CASES = [
+    Case(names.CREATE_SHARE, {"name": "new", "size": "64 MiB"}, "backend.create_share"),
+    Case(
+        names.CREATE_SHARE_FROM_SNAPSHOT,
+        {"name": "new", "share": "home", "snapshot": "s1", "pool": "one"},
+        "backend.clone_snapshot",
+    ),
+    Case(
+        names.CREATE_SHARE_FROM_SNAPSHOT,
+        {"name": "new", "share": "home", "snapshot": "s1", "pool": "two"},
+        "mover.copy",
+    ),
+    Case(names.CREATE_SNAPSHOT, {"share": "home", "name": "s3"}, "backend.create_snapshot"),
+    Case(names.DELETE_SNAPSHOT, {"share": "home", "snapshot": "s2"}, "backend.delete_snapshot"),
+    Case(names.REVERT_SHARE, {"share": "home", "snapshot": "s1"}, "backend.revert_share"),
+    Case(names.RESIZE_SHARE, {"share": "home", "size": "256 MiB"}, "backend.resize_share"),
+    Case(names.DELETE_SHARE, {"share": "home"}, "backend.set_access_mode"),
+    Case(names.DELETE_SHARE, {"share": "home"}, "backend.delete_share", purge=True),
+    Case(names.FORGET_SHARE, {"share": "spare"}, "inventory.begin"),
+]
+MOMENTS = {"before": ("before_call", "before_commit"), "after": ("after_call", "after_commit")}
+
+
+@pytest.fixture(params=["directory", pytest.param("btrfs", marks=pytest.mark.needs("driver-btrfs"))])
+async def land(
+    request: pytest.FixtureRequest, temporal_binary: Path, tmp_path: Path
+) -> AsyncIterator[Land]:
+    """Everything on one driver, with a share that has content and two snapshots."""
+    with ExitStack() as stack:
+        pools = {"one": tmp_path / "one", "two": tmp_path / "two"}
+        if request.param == "btrfs":
+            pools = {name: stack.enter_context(btrfs_pool(tmp_path)) for name in pools}
+        async with running_land(temporal_binary, tmp_path, request.param, pools) as running:
+            await running.start_worker()
+            await running.run(names.CREATE_SHARE, {"name": "home", "size": "128 MiB", "pool": "one"})
+            await running.run(names.CREATE_SHARE, {"name": "spare", "size": "64 MiB"})
+            write(running.path("home"), 1)
+            await running.run(names.CREATE_SNAPSHOT, {"share": "home", "name": "s1"})
+            write(running.path("home"), 2)
+            await running.run(names.CREATE_SNAPSHOT, {"share": "home", "name": "s2"})
+            write(running.path("home"), 3)
+            await running.worker.stop()
+            yield running
+
+
+def write(root: Path, version: int) -> None:
+    """Give a share recognisable content of a few MiB."""
+    for number in range(40):
+        folder = root / f"d{number % 4}"
+        folder.mkdir(exist_ok=True)
+        (folder / f"f{number}").write_bytes(bytes([version, number]) * 40_000)
+    os.sync()
+
+
+@pytest.mark.parametrize("moment", sorted(MOMENTS))
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind}-{case.step}")
+async def test_worker_then_server_killed_in_the_middle_and_the_operation_ends_by_itself(
+    land: Land, case: Case, moment: str
+) -> None:
+    """After SIGKILL of the worker at a fault point and of the server right after, everything holds without help."""
+    point = next(
+        f"{case.step}.{name}"
+        for name in MOMENTS[moment]
+        if name.endswith("commit") == case.step.startswith("inventory")
+    )
+    before = land.fingerprint("home")
+    await land.start_worker(fault=point)
+    handle = await land.start(case.kind, case.request, f"op-{uuid.uuid4()}")
+    if case.purge:
+        await _send(land, handle.id, names.PURGE_NOW)
+    assert await land.worker_died(), f"{point} was never hit"
+    await land.start_worker()
+    await land.restart_server()
+    client = await land.client()
+    if case.kind == names.DELETE_SHARE and not case.purge:
+        await _send(land, handle.id, names.RESTORE)
+    assert await settled(handle, client) == "COMPLETED"
+    if case.kind == names.FORGET_SHARE:
+        assert [line for line in land.violations() if not line.startswith("orphan") and "allocated" not in line] == []
+        return
+    assert land.violations() == []
+    await _check_content(land, case, before)
+
+
+async def _send(land: Land, operation: str, command: str) -> None:
+    async with asyncio.timeout(60):
+        while True:
+            handle = (await land.client()).get_workflow_handle(operation)
+            try:
+                if (await handle.query(names.STATUS))["phase"] == "recycle-bin":
+                    await handle.signal(command, {})
+                    return
+            except Exception:  # noqa: BLE001, S110  (whatever is down now comes back)
+                pass
+            await asyncio.sleep(0.3)
+
+
+async def _check_content(land: Land, case: Case, before: str) -> None:
+    if case.purge:
+        return
+    home = land.path("home")
+    version = 1 if case.kind == names.REVERT_SHARE else 3
+    assert (home / "d0" / "f0").read_bytes()[:1] == bytes([version])
+    if case.kind != names.REVERT_SHARE:
+        assert land.fingerprint("home") == before
+    if case.kind == names.CREATE_SHARE_FROM_SNAPSHOT:
+        assert (land.path("new") / "d1" / "f1").read_bytes() == bytes([1, 1]) * 40_000
