@@ -1,0 +1,35 @@
+"""The fake driver passes the conformance suite: in memory, on disk, and with jobs that take time."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from drivers.conformance import DriverUnderTest
+from drivers.conformance.suite import *  # noqa: F403 - this is how the suite is used
+from drivers.contract import BackendConfig, PoolConfig
+from drivers.fake import FakeClient, FakeDriver, disk_array, fake_array, forget_array
+
+SLOW = {f"{verb}_seconds": 0.015 for verb in ("snapshot", "clone", "revert", "delete")}
+POOLS = (PoolConfig("p1", {"capacity": "1 GiB"}, {"media": "ssd", "zones": ("a", "b")}), PoolConfig("p2"))
+
+
+@pytest.fixture(params=["memory", "disk", "memory-slow-jobs"])
+def driver_under_test(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DriverUnderTest]:
+    """The fake driver with each store, whose ledger must find nothing wrong."""
+    store, _, slow = request.param.partition("-")
+    options: dict[str, object] = {"store": store, **(SLOW if slow else {})}
+    if store == "disk":
+        options["path"] = str(tmp_path / "array")
+    deployment = f"conformance-{uuid.uuid4()}"
+    state_dir = tmp_path / "state"
+    state_dir.mkdir()
+    config = BackendConfig("fake-1", deployment, POOLS, state_dir, options)
+    yield DriverUnderTest(FakeDriver, config, client=FakeClient)
+    array = disk_array(tmp_path / "array") if store == "disk" else fake_array(deployment, "fake-1")
+    found = [*array.ledger.verify_snapshots(), *array.ledger.audit(), *array.violations()]
+    forget_array(array)
+    assert found == []
