@@ -254,9 +254,8 @@ class Shares(Reads):
         except NotFound:
             return Operation(self._wire, operation, (await self._record(operation)).kind)
         project = description.typed_search_attributes.get(names.PROJECT)
-        if description.workflow_type not in names.OPERATION_TYPES or (project and project != self.project):
-            raise NotFound(f"no operation {operation!r} in project {self.project!r}", hint="see `shareflow op list`")
-        if not project:  # started with stock tools: only the inventory knows whose it is
+        if description.workflow_type not in names.OPERATION_TYPES or project != self.project:
+            # Another project's, or started with stock tools and not begun: only the inventory knows whose it is.
             await self._record(operation)
         return Operation(self._wire, operation, description.workflow_type)
 

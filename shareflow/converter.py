@@ -12,11 +12,12 @@ from typing import Any, NoReturn, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from temporalio.api.common.v1 import Payload
+from temporalio.api.failure.v1 import Failure
 from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, PydanticPayloadConverter
-from temporalio.converter import CompositePayloadConverter, DataConverter
+from temporalio.converter import CompositePayloadConverter, DataConverter, DefaultFailureConverter, PayloadConverter
 from temporalio.exceptions import ApplicationError
 
-from shareflow.errors import InvalidInput
+from shareflow.errors import ERRORS_BY_NAME, InvalidInput
 
 SHOWN = 60
 
@@ -123,4 +124,19 @@ class StrictPayloadConverter(PydanticPayloadConverter):
             _refuse(InvalidInput(f"the payload cannot be read: {str(error)[:200]}", hint="give one JSON object"))
 
 
-data_converter = dataclasses.replace(DataConverter.default, payload_converter_class=StrictPayloadConverter)
+class PlainFailureConverter(DefaultFailureConverter):
+    """Failures that say what people need. Our own errors are no accidents: where they were raised is left out."""
+
+    def to_failure(self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure) -> None:
+        """See base class."""
+        super().to_failure(exception, payload_converter, failure)
+        if isinstance(exception, ApplicationError) and exception.type in ERRORS_BY_NAME:
+            failure.stack_trace = ""
+            failure.ClearField("cause")
+
+
+data_converter = dataclasses.replace(
+    DataConverter.default,
+    payload_converter_class=StrictPayloadConverter,
+    failure_converter_class=PlainFailureConverter,
+)

@@ -27,7 +27,7 @@ ShareflowError
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class ShareflowError(Exception):
@@ -109,9 +109,14 @@ class CommandRefused(ShareflowError):
 
 
 class NoPoolFits(ShareflowError):
-    """Placement found no pool. The verdict on every pool is kept with the operation."""
+    """Placement found no pool. The verdict on every pool is kept with the operation.
+
+    Attributes:
+        placement: the verdicts in bounded form, where placement got that far.
+    """
 
     code = "SF200"
+    placement: dict[str, Any] | None = None
 
 
 class QuotaExceeded(ShareflowError):

@@ -113,7 +113,8 @@ def from_text(text: str, kind: type[ShareflowError]) -> ShareflowError:
 def from_failure(failure: Failure) -> ShareflowError:
     """An ending as the inventory recorded it."""
     kind = ERRORS_BY_NAME.get(failure.type, OperationFailed)
-    return kind(failure.message, hint=failure.hint, field=failure.field)
+    rendered = from_text(failure.message, kind)
+    return kind(rendered.message, hint=failure.hint or rendered.hint, field=failure.field or rendered.field)
 
 
 def from_workflow(error: WorkflowFailureError, operation: str) -> ShareflowError:

@@ -51,11 +51,13 @@ PURGE_NOW: Final = "purge_now"
 EXTEND_RETENTION: Final = "extend_retention"
 RETRY_NOW: Final = "retry_now"
 COMMANDS: Final = {
-    RESTORE: "Take the share with its whole tree out of the recycle bin. Input: {} or {'name': 'new-name'}.",
-    PURGE_NOW: "Delete the share and its tree for good, now. There is no way back. Input: {}.",
-    EXTEND_RETENTION: "Move the purge later. Input: {'extend_by': '7 d'}.",
-    RETRY_NOW: "Do not wait for the next retry; try the failing step again now. Input: {}.",
+    RESTORE: "Take the share with its whole tree out of the recycle bin; input may have a new name.",
+    PURGE_NOW: "Delete the share and its tree for good, now. There is no way back.",
+    EXTEND_RETENTION: "Move the purge later by extend_by.",
+    RETRY_NOW: "Do not wait for the next retry; try the failing step again now.",
 }
+COMMAND_INPUTS: Final = {RESTORE: "{}", PURGE_NOW: "{}", EXTEND_RETENTION: '{"extend_by": "7 d"}', RETRY_NOW: "{}"}
+REPORT_PROGRESS: Final = "report_progress"  # signal from a slow step to its operation: how far it is
 CLAIM_GRANTED: Final = "claim_granted"  # signal between operations: it may be your turn
 STATUS: Final = "status"  # query: what the operation does now
 

@@ -180,6 +180,12 @@ class Operation(Generic[Result_co]):
             with contextlib.suppress(asyncio.CancelledError, ShareflowError):
                 await ended
 
+    async def ended(self) -> bool:
+        """Whether the operation is over, by the server's own account; needs no worker."""
+        async with self._wire.call():
+            description = await self._handle.describe()
+        return description.status is not WorkflowExecutionStatus.RUNNING
+
     async def wait_for(self, phase: str) -> OperationStatus:
         """Wait until the operation is in a phase (``running``, ``waiting``, ``recycle-bin``, ``needs-operator`` ...).
 

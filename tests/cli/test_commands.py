@@ -1,0 +1,259 @@
+"""The commands against a real server, worker and array, as a user types them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from shareflow.cli import exits
+from tests.cli.processes import ROOT, SNAPSHOT_SECONDS, Up, argv, environment, until
+
+
+@pytest.fixture
+def home(up: Up) -> Iterator[str]:
+    """A share of 1 GiB that goes away with the test."""
+    name = f"home-{time.monotonic_ns()}"
+    up.json("share", "create", name, "1GiB", "--zone", "a")
+    yield name
+    deleted = up.run("share", "delete", name, "-o", "json")
+    if deleted.code == exits.OK:
+        up.run("op", "purge-now", deleted.data["operation"])
+
+
+def test_life_of_a_share(up: Up) -> None:
+    """Create, show, list, snapshot, clone, revert, resize, delete, restore, purge, each with its table and JSON."""
+    made = up.json("share", "create", "life", "1GiB", "--description", "all of it", "--zone", "a")
+    assert (made["name"], made["size"], made["state"]) == ("life", 2**30, "succeeded")
+    shown = up.run("share", "show", "life")
+    assert shown.code == exits.OK
+    assert "all of it" in shown.out
+    assert "1 GiB" in shown.out
+    assert up.json("share", "show", made["share_id"])["name"] == "life"
+    assert up.json("share", "snapshot", "life", "monday")["size"] == 2**30
+    assert [s["name"] for s in up.json("share", "snapshots", "life")] == ["monday"]
+    copy = up.json("share", "create-from-snapshot", "copy", "life", "monday", "--size", "2GiB", "--zone", "b")
+    assert (copy["size"], copy["pool"]) == (2 * 2**30, "p2")
+    assert up.json("share", "revert", "life", "monday")["name"] == "life"
+    assert up.json("share", "resize", "life", "3GiB")["size"] == 3 * 2**30
+    assert [s["name"] for s in up.json("share", "list", "--sort", "size")] == ["copy", "life"]
+    table = up.run("share", "list").out.splitlines()
+    assert table[0].split()[:3] == ["NAME", "STATUS", "SIZE"]
+    assert all(line == line.rstrip() for line in table)
+    preview = up.json("share", "delete", "life", "--preview")
+    assert {item["name"] for item in preview["tree"]} == {"life", "monday"}
+    deleted = up.json("share", "delete", "life")
+    assert deleted["phase"] == "recycle-bin"
+    assert [s["name"] for s in up.json("share", "list", "--deleted")] == ["life"]
+    assert "life" in up.run("share", "restore", "life").out
+    assert up.json("share", "delete-snapshot", "life", "monday")["name"] == "monday"
+    for name in ("life", "copy"):
+        bin_ = up.json("share", "delete", name, "--reason", "done with it")
+        assert up.run("op", "extend-retention", bin_["operation"], "1 d").code == exits.OK
+        assert up.run("op", "purge-now", bin_["operation"]).code == exits.OK
+        assert up.json("op", "show", bin_["operation"])["state"] == "succeeded"
+    assert up.run("share", "list").out == "No shares.\n"
+    assert up.run("share", "list", "--deleted").out == "The recycle bin is empty.\n"
+
+
+def test_other_views(up: Up, home: str) -> None:
+    """Pools, types, quota, findings, audit and placement print tables and JSON."""
+    assert {pool["name"] for pool in up.json("pool", "list")} == {"p1", "p2"}
+    assert "slow/p1" in up.run("pool", "list").out
+    assert [kind["name"] for kind in up.json("type", "list")] == ["standard"]
+    assert up.json("quota", "show")["bytes_used"] >= 2**30
+    assert "no limit" in up.run("quota", "show").out
+    assert up.run("findings").code == exits.OK
+    share = up.json("share", "show", home)["id"]
+    assert {row["after"] for row in up.json("audit", "--resource", share)} == {"creating", "available"}
+    placement = up.run("spec", "explain", "--size", "9GiB")
+    assert placement.code == exits.OK
+    assert "slow/p2: dropped" in placement.out
+    assert "allocated + size <= limit" in placement.out
+    too_much = up.run("spec", "explain", "--size", "1PiB")
+    assert too_much.code == exits.FAILED
+    only = up.run("spec", "explain", "--size", "1GiB", "--show", "p2").out
+    assert "slow/p1: " not in only
+
+
+def test_operation_shows_why_its_pool_was_chosen(up: Up, home: str) -> None:
+    """The record of a placement is shown with its operation."""
+    created = next(o for o in up.json("op", "list", "--kind", "CreateShare", "--share", home))
+    shown = up.run("op", "show", created["id"]).out
+    assert "slow/p1: kept" in shown
+    assert "slow/p2: dropped" in shown
+    assert "zone == a" in shown
+
+
+def test_failed_operation_has_its_code_and_exit_code(up: Up) -> None:
+    """What the inventory refuses comes back as one line and in JSON, and is kept with the operation."""
+    done = up.run("share", "create", "big", "900GiB")
+    assert done.code == exits.FAILED
+    assert done.err.startswith("error[SF200]: ")
+    unknown = up.run("share", "resize", "nope", "1GiB", "-o", "json")
+    assert unknown.code == exits.FAILED
+    assert (unknown.error["code"], unknown.error["field"]) == ("SF101", "share")
+    assert unknown.out == ""
+    bad = up.run("share", "create", "x", "10GB", "-o", "json")
+    assert bad.code == exits.USAGE
+    assert "GiB" in bad.error["message"]
+    kept = next(o for o in up.json("op", "list", "--state", "failed-clean") if o["kind"] == "CreateShare")
+    assert kept["failure"]["type"] == "NoPoolFits"
+
+
+def test_no_wait_prints_the_id_and_watch_follows_it(up: Up, home: str) -> None:
+    """A started operation can be left alone, and watched later from anywhere."""
+    started = up.run("share", "snapshot", home, "later", "--no-wait")
+    operation = started.out.strip()
+    assert operation.startswith("create-snapshot-")
+    watched = up.run("op", "watch", operation)
+    assert watched.code == exits.OK
+    assert "claim, check and reserve" in watched.out
+    assert "snapshot" in watched.out.splitlines()[-4]
+    lines = up.run("op", "watch", operation, "-o", "json").out.splitlines()
+    assert '"state": "succeeded"' in lines[-1]
+
+
+def test_request_id_makes_a_repeated_command_harmless(up: Up, home: str) -> None:
+    """The same command twice is one operation; another with its id is refused."""
+    first = up.json("share", "resize", home, "2GiB", "--request-id", f"r-{home}")
+    assert up.json("share", "resize", home, "2GiB", "--request-id", f"r-{home}") == first
+    reused = up.run("share", "resize", home, "3GiB", "--request-id", f"r-{home}")
+    assert reused.code == exits.FAILED
+    assert reused.err.startswith("error[SF104]: ")
+
+
+def test_cancelled_operation_has_an_exit_code_of_its_own(up: Up, home: str) -> None:
+    """Whoever waits for an operation that somebody else cancels learns that, and nothing is left."""
+    waiting = subprocess.Popen(
+        argv("share", "snapshot", home, "never", "--request-id", f"c-{home}"),
+        cwd=ROOT,
+        env={**environment(), "TEMPORAL_ADDRESS": (up.facts or {})["address"]},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until(lambda: up.run("op", "show", f"default:c-{home}").code == exits.OK, 20)
+    cancelled = up.run("op", "cancel", f"default:c-{home}", "--reason", "not needed")
+    assert cancelled.code == exits.OK, cancelled.err
+    _, err = waiting.communicate(timeout=30)
+    assert waiting.returncode == exits.CANCELLED
+    assert "error[SF305]" in err
+    assert up.json("share", "snapshots", home) == []
+    late = up.run("op", "cancel", f"default:c-{home}")
+    assert late.code == exits.FAILED
+    assert late.err.startswith("error[SF108]: ")
+
+
+def test_interrupt_leaves_the_operation_running_and_says_how_to_go_on(up: Up, home: str) -> None:
+    """Ctrl-C ends the wait, not the work."""
+    waiting = subprocess.Popen(
+        argv("share", "snapshot", home, "kept", "--request-id", f"i-{home}"),
+        cwd=ROOT,
+        env={**environment(), "TEMPORAL_ADDRESS": (up.facts or {})["address"]},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until(lambda: up.run("op", "show", f"default:i-{home}").code == exits.OK, 20)
+    waiting.send_signal(signal.SIGINT)
+    _, err = waiting.communicate(timeout=10)
+    assert waiting.returncode == exits.INTERRUPTED
+    assert f"shareflow op watch default:i-{home}" in err
+    assert f"shareflow op cancel default:i-{home}" in err
+    assert "Traceback" not in err
+    assert up.run("op", "watch", f"default:i-{home}").code == exits.OK
+    assert [s["name"] for s in up.json("share", "snapshots", home)] == ["kept"]
+
+
+def test_refused_restore_says_what_to_do(up: Up, home: str) -> None:
+    """A name that was taken meanwhile is an error with a way out."""
+    deleted = up.json("share", "delete", home)
+    up.json("share", "create", home, "1GiB")
+    refused = up.run("share", "restore", home)
+    assert refused.code == exits.FAILED
+    assert refused.err.startswith("error[SF102]: ")
+    assert up.run("op", "restore", deleted["operation"], "--name", f"{home}-old").code == exits.OK
+    up.run("share", "delete", f"{home}-old", "--retention", "0")
+
+
+def test_restore_of_one_of_several_of_a_name_asks_for_the_id(up: Up, home: str) -> None:
+    """Two deleted shares may bear one name; nothing is guessed."""
+    first = up.json("share", "delete", home)
+    up.json("share", "create", home, "1GiB")
+    second = up.json("share", "delete", home)
+    ambiguous = up.run("share", "restore", home)
+    assert ambiguous.code == exits.FAILED
+    assert first["share_id"] in ambiguous.out
+    assert second["share_id"] in ambiguous.out
+    assert up.run("share", "restore", second["share_id"]).code == exits.OK
+    assert up.run("op", "purge-now", first["operation"]).code == exits.OK
+    assert up.run("share", "restore", "never-was").err.startswith("error[SF101]: ")
+
+
+def test_projects_do_not_see_each_other(up: Up, home: str) -> None:
+    """Another project's share is as unknown as none."""
+    mine = up.run("share", "show", home, "--project", "other")
+    none = up.run("share", "show", "never-was", "--project", "other")
+    assert mine.code == none.code == exits.FAILED
+    assert mine.err.replace(home, "X") == none.err.replace("never-was", "X")
+    assert up.json("share", "list", "--project", "other") == []
+
+
+def test_text_of_users_is_printed_as_text(up: Up) -> None:
+    """Markup and brackets of a user are shown as they are."""
+    up.json("share", "create", "odd", "1GiB", "--description", "[bold red]x[/] :smile:")
+    assert "[bold red]x[/] :smile:" in up.run("share", "show", "odd").out
+    up.run("share", "delete", "odd", "--retention", "0")
+
+
+def test_limit_says_that_there_is_more(up: Up, home: str) -> None:
+    """A cut list is never taken for a whole one."""
+    assert home
+    done = up.run("op", "list", "--limit", "1")
+    assert len(done.out.splitlines()) == 2
+    assert "--limit 0 shows all" in done.err
+
+
+def test_closed_pipe_is_no_error(up: Up, home: str) -> None:
+    """``| head -1`` ends a list quietly."""
+    assert home
+    line = f"{' '.join(argv('op', 'list', '--limit', '0'))} | head -1"
+    env = {**environment(), "TEMPORAL_ADDRESS": (up.facts or {})["address"]}
+    done = subprocess.run(["bash", "-c", line], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.out if hasattr(done, "out") else done.stdout.startswith("ID")
+    assert "Traceback" not in done.stderr
+
+
+def test_terminal_sees_progress_and_the_result(up: Up, home: str) -> None:
+    """On a terminal a waiting command draws the step that it waits for, and ends with the result alone."""
+    said = _on_a_terminal(up, "share", "snapshot", home, "seen")
+    assert "create snapshot seen" in said
+    assert f"{SNAPSHOT_SECONDS - 1}s" in said
+    assert re.search(r"snapshot\s+seen", said)
+
+
+def _on_a_terminal(up: Up, *arguments: str) -> str:
+    """Run a command on a pseudo-terminal; everything that it drew."""
+    controller, terminal = pty.openpty()
+    env = {**environment(), "TEMPORAL_ADDRESS": (up.facts or {})["address"], "TERM": "xterm-256color", "COLUMNS": "120"}
+    process = subprocess.Popen(argv(*arguments), cwd=ROOT, env=env, stdout=terminal, stderr=terminal, stdin=terminal)
+    os.close(terminal)
+    drawn = b""
+    give_up = time.monotonic() + 40
+    while time.monotonic() < give_up:
+        ready, _, _ = select.select([controller], [], [], 0.1)
+        with contextlib.suppress(OSError):
+            chunk = os.read(controller, 65536) if ready else b""
+            drawn += chunk
+        if process.poll() is not None and not ready:
+            break
+    os.close(controller)
+    assert process.wait(timeout=10) == exits.OK
+    return drawn.decode("utf-8", "replace")
