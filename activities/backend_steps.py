@@ -6,13 +6,16 @@ Every step can be tried again at any time: the driver finds what an earlier atte
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from temporalio import activity
+from temporalio.service import RPCError
 
 from activities.failures import from_driver, translated
 from activities.settings import Services
@@ -81,13 +84,45 @@ def _answer(share: ShareObject) -> BackendAnswer:
     return BackendAnswer(size=share.size, export_paths=list(share.export_paths))
 
 
-def _progress(job: Job) -> JobProgress:
-    return JobProgress(
-        bytes_done=job.bytes_done,
-        bytes_total=job.bytes_total,
-        files_done=job.files_done,
-        files_total=job.files_total,
-    )
+class _Progress:
+    """Follows one job: its rate, and when its operation should hear of it (at most some twenty times)."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._first: int | None = None
+        self._next_time = self._began + 2
+        self._pause = 2.0
+        self._next_part = 0.05
+
+    def look(self, job: Job) -> JobProgress:
+        """The job's progress now."""
+        if self._first is None:
+            self._first = job.bytes_done
+        seconds = time.monotonic() - self._began
+        rate = int((job.bytes_done - self._first) / seconds) if seconds > 0 else 0
+        left = None if job.bytes_total is None or rate <= 0 else (job.bytes_total - job.bytes_done) // rate
+        return JobProgress(
+            bytes_done=job.bytes_done,
+            bytes_total=job.bytes_total,
+            files_done=job.files_done,
+            files_total=job.files_total,
+            rate=max(rate, 0),
+            seconds_left=left,
+        )
+
+    def due(self, progress: JobProgress) -> bool:
+        """Whether this is news: two seconds have passed, and another twentieth is done; longer pauses without total."""
+        if time.monotonic() < self._next_time:
+            return False
+        if progress.bytes_total:
+            part = progress.bytes_done / progress.bytes_total
+            if part < self._next_part:
+                return False
+            self._next_part = part + 0.05
+        else:
+            self._pause *= 2
+        self._next_time = time.monotonic() + self._pause
+        return True
 
 
 def _other(step: BackendCall) -> ObjectPlace:
@@ -147,6 +182,7 @@ class _Runner:
 
     async def job(self, name: str, step: BackendCall, action: Callable[[], Job], stop: Callable[[], Job]) -> None:
         """Drive a job to its end by making its call again and again; a cancel stops it and waits until it stands."""
+        followed = _Progress()
         try:
             while True:
                 job = await self.call(name, step, action)
@@ -156,7 +192,7 @@ class _Runner:
                     case JobState.FAILED:
                         raise self._failed(job)
                     case _:
-                        activity.heartbeat(_progress(job))
+                        await self._tell(followed, job)
                         await asyncio.sleep(step.poll)
         except (asyncio.CancelledError, _CancelledDuringJob):
             details = activity.cancellation_details()
@@ -165,6 +201,16 @@ class _Runner:
             final = await asyncio.get_running_loop().run_in_executor(self._threads, stop)
             if final.state is not JobState.DONE:
                 raise asyncio.CancelledError from None
+
+    async def _tell(self, followed: _Progress, job: Job) -> None:
+        progress = followed.look(job)
+        activity.heartbeat(progress)
+        client, operation = self.services.client, activity.info().workflow_id
+        if client is None or operation is None or not followed.due(progress):
+            return
+        # News only: an operation that cannot be told now shows the next report.
+        with suppress(RPCError):
+            await client.get_workflow_handle(operation).signal(names.REPORT_PROGRESS, progress)
 
     def _failed(self, job: Job) -> Exception:
         if "no space" in job.message.lower():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ def _resolved(options: Any, where: str) -> dict[str, object]:
     for key, value in options.items():
         reference = secret_reference(value)
         if reference is None:
-            resolved[key] = value
+            # YAML fractions are exact decimals; drivers take plain numbers.
+            resolved[key] = float(value) if isinstance(value, Decimal) else value
             continue
         kind, name = reference
         try:

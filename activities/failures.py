@@ -22,12 +22,13 @@ def failure_of(error: errors.ShareflowError) -> Failure:
     return Failure(type=type(error).__name__, message=error.message, hint=error.hint, field=error.field)
 
 
-def as_failure(error: errors.ShareflowError) -> ApplicationError:
-    """The error as a Temporal failure; only an absent database or backend is worth a retry."""
+def as_failure(error: errors.ShareflowError, *more: object) -> ApplicationError:
+    """The error as a Temporal failure, with ``more`` details; only an absent database or backend is worth a retry."""
     retryable = isinstance(error, RETRYABLE)
     return ApplicationError(
         str(error),
         failure_of(error),
+        *more,
         type=type(error).__name__,
         non_retryable=not retryable,
         category=ApplicationErrorCategory.UNSPECIFIED if retryable else ApplicationErrorCategory.BENIGN,

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities.failures import as_failure, failure_of, translated
 from activities.recipes.base import Recipe
@@ -33,7 +34,6 @@ from shareflow.contracts.steps import (
     CommandStep,
     CommitInput,
     Ended,
-    Failure,
     MarkInput,
     PlaceAgainInput,
     PurgeBegun,
@@ -43,6 +43,7 @@ from shareflow.errors import (
     DatabaseUnavailable,
     InvalidInput,
     NameTaken,
+    NoPoolFits,
     RequestReused,
     ShareflowError,
     StaleClaim,
@@ -147,8 +148,8 @@ class InventorySteps:
             if refusal is None or isinstance(refusal, DatabaseUnavailable | RequestReused):
                 raise
             with translated():
-                self._refuse(step, failure_of(refusal))
-            raise as_failure(refusal) from None
+                wake = self._refuse(step, refusal)
+            raise as_failure(refusal, wake) from None
 
     def _begin(self, connection: Connection, step: BeginInput) -> Begun:
         operation = operations.open_or_find(connection, step.operation, step.kind, step.request)
@@ -161,6 +162,7 @@ class InventorySteps:
         match begun.status:
             case BeginStatus.WAITING:
                 operations.note(connection, operation.id, waiting_for=begun.waiting_for)
+                return begun.model_copy(update={"limits": recipe.limits})
             case BeginStatus.STARTED:
                 self._keep(connection, operation, begun)
             case BeginStatus.ENDED:
@@ -173,14 +175,19 @@ class InventorySteps:
     def _keep(connection: Connection, operation: OpenOperation, begun: Begun) -> None:
         operations.note(connection, operation.id, begun=begun.model_dump(mode="json"))
 
-    def _refuse(self, step: BeginInput, failure: Failure) -> None:
-        """Record the refusal, so that the same request gets the same answer. Claims that waited are given back."""
+    def _refuse(self, step: BeginInput, refusal: ShareflowError) -> list[str]:
+        """Record the refusal, so that the same request gets the same answer. Claims that waited are given back.
+
+        Returns the operations whose turn it may be now.
+        """
         with self._database.write() as connection:
             operation = operations.open_or_find(connection, step.operation, step.kind, step.request)
             if operation.begun is None and not operation.ended:
                 reservations.void(connection, step.operation)
-                claims.release(connection, step.operation)
-                operations.end(connection, step.operation, OperationState.FAILED_CLEAN, failure=failure)
+                if isinstance(refusal, NoPoolFits):
+                    operations.note(connection, step.operation, placement=refusal.placement)
+                operations.end(connection, step.operation, OperationState.FAILED_CLEAN, failure=failure_of(refusal))
+            return claims.release(connection, step.operation) if operation.begun is None else []
 
     def _running(self, connection: Connection, operation: str) -> tuple[OpenOperation, Begun]:
         found = operations.get(connection, operation)
@@ -191,14 +198,20 @@ class InventorySteps:
     @activity.defn(name=names.PLACE_AGAIN)
     def place_again(self, step: PlaceAgainInput) -> Begun:
         """Take the next-best pool after one refused. Raises NoPoolFits when none is left."""
-        with self._step(names.PLACE_AGAIN, step.operation) as connection:
-            operation, begun = self._running(connection, step.operation)
-            recipe = self._recipe(operation.kind)
-            if not isinstance(recipe, CreateShare | CreateShareFromSnapshot):
-                raise InvalidInput(f"{operation.kind} is not placed", field="kind")
-            moved = recipe.place_again(connection, operation, begun, step)
-            self._keep(connection, operation, moved)
-            return moved
+        try:
+            with self._step(names.PLACE_AGAIN, step.operation) as connection:
+                operation, begun = self._running(connection, step.operation)
+                recipe = self._recipe(operation.kind)
+                if not isinstance(recipe, CreateShare | CreateShareFromSnapshot):
+                    raise InvalidInput(f"{operation.kind} is not placed", field="kind")
+                moved = recipe.place_again(connection, operation, begun, step)
+                self._keep(connection, operation, moved)
+                return moved
+        except ApplicationError as error:
+            if isinstance(error.__cause__, NoPoolFits):
+                with translated(), self._database.write() as connection:
+                    operations.note(connection, step.operation, placement=error.__cause__.placement)
+            raise
 
     @activity.defn(name=names.COMMIT)
     def commit(self, step: CommitInput) -> Ended:

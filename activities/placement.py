@@ -86,7 +86,9 @@ def choose(
     for pool in ranked:
         if reservations.reserve_capacity(connection, operation, pool, request.size):
             return rows[pool], kept(decision, chosen=pool)
-    raise NoPoolFits(decision.explanation(), hint="shareflow spec explain shows every pool")
+    nowhere = NoPoolFits(decision.explanation(), hint="shareflow spec explain shows every pool")
+    nowhere.placement = kept(decision, chosen=None)
+    raise nowhere
 
 
 def kept(decision: Decision, *, chosen: str | None) -> dict[str, Any]:

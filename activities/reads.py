@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+import difflib
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from sqlalchemy import Connection
 from temporalio import activity
+from temporalio.common import RawValue
 
 from activities import placement
 from activities.failures import translated
@@ -15,98 +17,10 @@ from dsl.placement import PlacementRequest
 from inventory import queries, resources
 from shareflow import names
 from shareflow.contracts import reads
-from shareflow.contracts.reads import Page
+from shareflow.contracts.base import StrictModel
+from shareflow.errors import InvalidInput
 
-Q = TypeVar("Q")
-A = TypeVar("A")
-
-
-class Reads:
-    """The questions that clients can ask."""
-
-    def __init__(self, services: Services) -> None:
-        self._database = services.database
-
-    def activities(self) -> list[Callable[..., Any]]:
-        """The activity functions to register."""
-        return [
-            self.list_shares,
-            self.get_share,
-            self.list_snapshots,
-            self.get_snapshot,
-            self.list_operations,
-            self.get_operation,
-            self.explain_placement,
-            self.list_pools,
-            self.list_share_types,
-            self.get_quota,
-            self.list_findings,
-            self.list_audit,
-        ]
-
-    def _answer(self, question: Callable[[Connection, Q], A], query: Q) -> A:
-        with translated(), self._database.read() as connection:
-            return question(connection, query)
-
-    @activity.defn(name=names.LIST_SHARES)
-    def list_shares(self, query: reads.ShareQuery) -> Page[reads.ShareView]:
-        """A page of a project's shares."""
-        return self._answer(queries.list_shares, query)
-
-    @activity.defn(name=names.GET_SHARE)
-    def get_share(self, query: reads.ShareRef) -> reads.ShareView:
-        """One share."""
-        return self._answer(queries.get_share, query)
-
-    @activity.defn(name=names.LIST_SNAPSHOTS)
-    def list_snapshots(self, query: reads.SnapshotQuery) -> Page[reads.SnapshotView]:
-        """A page of a project's or a share's snapshots."""
-        return self._answer(queries.list_snapshots, query)
-
-    @activity.defn(name=names.GET_SNAPSHOT)
-    def get_snapshot(self, query: reads.SnapshotRef) -> reads.SnapshotView:
-        """One snapshot."""
-        return self._answer(queries.get_snapshot, query)
-
-    @activity.defn(name=names.LIST_OPERATIONS)
-    def list_operations(self, query: reads.OperationQuery) -> Page[reads.OperationView]:
-        """A page of a project's operations."""
-        return self._answer(queries.list_operations, query)
-
-    @activity.defn(name=names.GET_OPERATION)
-    def get_operation(self, query: reads.OperationRef) -> reads.OperationView:
-        """One operation."""
-        return self._answer(queries.get_operation, query)
-
-    @activity.defn(name=names.EXPLAIN_PLACEMENT)
-    def explain_placement(self, query: reads.PlacementQuery) -> reads.PlacementView:
-        """Where a share would go, with the verdict on every pool. Reserves nothing."""
-        return self._answer(_explain, query)
-
-    @activity.defn(name=names.LIST_POOLS)
-    def list_pools(self, query: reads.ProjectRef) -> Page[reads.PoolView]:
-        """All pools."""
-        return self._answer(lambda connection, _query: queries.list_pools(connection), query)
-
-    @activity.defn(name=names.LIST_SHARE_TYPES)
-    def list_share_types(self, query: reads.ProjectRef) -> Page[reads.ShareTypeView]:
-        """All share types."""
-        return self._answer(lambda connection, _query: queries.list_share_types(connection), query)
-
-    @activity.defn(name=names.GET_QUOTA)
-    def get_quota(self, query: reads.ProjectRef) -> reads.QuotaView:
-        """A project's limits and use."""
-        return self._answer(queries.get_quota, query)
-
-    @activity.defn(name=names.LIST_FINDINGS)
-    def list_findings(self, query: reads.FindingQuery) -> Page[reads.FindingView]:
-        """What the reconciler reports."""
-        return self._answer(queries.list_findings, query)
-
-    @activity.defn(name=names.LIST_AUDIT)
-    def list_audit(self, query: reads.AuditQuery) -> Page[reads.AuditView]:
-        """State changes."""
-        return self._answer(queries.list_audit, query)
+Question = Callable[[Connection, Any], Any]
 
 
 def _explain(connection: Connection, query: reads.PlacementQuery) -> reads.PlacementView:
@@ -117,3 +31,50 @@ def _explain(connection: Connection, query: reads.PlacementQuery) -> reads.Place
     decision = placement.decide(picture, request)
     chosen = decision.ranked[0] if decision.ranked else ""
     return reads.PlacementView(chosen=chosen, summary=decision.explanation(), decision=decision.to_json())
+
+
+QUESTIONS: tuple[tuple[str, type[StrictModel], Question], ...] = (
+    (names.LIST_SHARES, reads.ShareQuery, queries.list_shares),
+    (names.GET_SHARE, reads.ShareRef, queries.get_share),
+    (names.LIST_SNAPSHOTS, reads.SnapshotQuery, queries.list_snapshots),
+    (names.GET_SNAPSHOT, reads.SnapshotRef, queries.get_snapshot),
+    (names.LIST_OPERATIONS, reads.OperationQuery, queries.list_operations),
+    (names.GET_OPERATION, reads.OperationRef, queries.get_operation),
+    (names.EXPLAIN_PLACEMENT, reads.PlacementQuery, _explain),
+    (names.LIST_POOLS, reads.ProjectRef, lambda connection, _query: queries.list_pools(connection)),
+    (names.LIST_SHARE_TYPES, reads.ProjectRef, lambda connection, _query: queries.list_share_types(connection)),
+    (names.GET_QUOTA, reads.ProjectRef, queries.get_quota),
+    (names.LIST_FINDINGS, reads.FindingQuery, queries.list_findings),
+    (names.LIST_AUDIT, reads.AuditQuery, queries.list_audit),
+)
+
+
+@activity.defn(dynamic=True)
+def unknown_read(_args: Sequence[RawValue]) -> None:
+    """Refuse a misspelt activity type, which would be tried again and again otherwise."""
+    asked = activity.info().activity_type[:100]
+    close = difflib.get_close_matches(asked, names.READS, n=1)
+    hint = (f"did you mean {close[0]}? " if close else "") + f"Reads are {', '.join(names.READS)}"
+    with translated():
+        raise InvalidInput(f"there is no read {asked!a}", field="type", hint=hint)
+
+
+class Reads:
+    """The questions that clients can ask."""
+
+    def __init__(self, services: Services) -> None:
+        self._database = services.database
+
+    def activities(self) -> list[Callable[..., Any]]:
+        """The activity functions to register, one per question and one for questions that do not exist."""
+        return [*(self._activity(*question) for question in QUESTIONS), unknown_read]
+
+    def _activity(self, name: str, model: type[StrictModel], question: Question) -> Callable[..., Any]:
+        @activity.defn(name=name)
+        def answer(asked: RawValue) -> Any:
+            # Read here and not by the worker, which would try again and again what it cannot read.
+            query = activity.payload_converter().from_payload(asked.payload, model)
+            with translated(), self._database.read() as connection:
+                return question(connection, query)
+
+        return answer

@@ -13,6 +13,7 @@ Undo is registered before its step runs. After :meth:`Operation.no_return` there
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
@@ -43,6 +44,7 @@ with workflow.unsafe.imports_passed_through():
         Ended,
         Failure,
         Fence,
+        JobProgress,
         Limits,
         MarkInput,
         ObjectPlace,
@@ -89,11 +91,12 @@ class Undo:
 
 
 class GaveUp(Exception):
-    """A step that can be undone was tried until its patience ended."""
+    """A step that can be undone was tried until its patience ended; ``sent`` unless no worker ever took it."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: Failure, *, sent: bool) -> None:
         super().__init__(failure.message)
         self.failure = failure
+        self.sent = sent
 
 
 def failure_of(error: BaseException) -> Failure:
@@ -118,7 +121,22 @@ def as_error(failure: Failure) -> ApplicationError:
     """A failure as the workflow raises it: code, field, fact and next step in one line, the parts in its details."""
     known = ERRORS_BY_NAME.get(failure.type, OperationFailed)
     text = str(known(failure.message, hint=failure.hint, field=failure.field))
-    return ApplicationError(text, failure, type=known.__name__, non_retryable=True)
+    return ApplicationError(text, failure.model_dump(), type=known.__name__, non_retryable=True)
+
+
+def never_taken(error: BaseException) -> bool:
+    """Whether no worker took the step: then the backend heard nothing of it."""
+    cause = error.__cause__.cause if isinstance(error.__cause__, ActivityError) else None
+    return (
+        isinstance(cause, ActivityTimeout) and cause.type is TimeoutType.SCHEDULE_TO_START and cause.__cause__ is None
+    )
+
+
+def woken_by(refusal: ActivityError) -> list[str]:
+    """The operations whose turn it may be, because the one that was refused has left the line."""
+    cause = refusal.cause
+    details = cause.details[1:] if isinstance(cause, ApplicationError) else ()
+    return [str(operation) for operation in details[0]] if details and isinstance(details[0], list) else []
 
 
 class Operation:
@@ -133,7 +151,9 @@ class Operation:
         self.begun: Begun | None = None
         self.cancel_requested = False
         self._past_return = False
+        self._undoing = False
         self._undo: list[Undo] = []
+        self._fresh: Undo | None = None  # registered, its step not yet made
         self._turn = False
         self._retry = False
 
@@ -149,6 +169,11 @@ class Operation:
         """It may be this operation's turn."""
         self._turn = True
 
+    @workflow.signal(name=names.REPORT_PROGRESS, description="Sent by slow steps: how far they are.")
+    def report_progress(self, progress: JobProgress) -> None:
+        """How far the current step is."""
+        self.log.progress(progress)
+
     @workflow.update(name=names.RETRY_NOW, description=names.COMMANDS[names.RETRY_NOW])
     def retry_now(self, _command: CommandInput | None = None) -> str:
         """Do not wait for the next retry."""
@@ -158,7 +183,7 @@ class Operation:
     @retry_now.validator
     def _retry_now_allowed(self, _command: CommandInput | None = None) -> None:
         if not self.log.waiting_for:
-            raise ApplicationError("nothing is waiting for a retry", type="CommandRefused")
+            raise as_error(Failure(type="CommandRefused", message=f"{names.RETRY_NOW}: nothing waits for a retry"))
 
     @workflow.signal(name=names.RETRY_NOW, description=names.COMMANDS[names.RETRY_NOW])
     def retry_now_signal(self, _command: CommandInput | None = None) -> None:
@@ -184,8 +209,9 @@ class Operation:
                 return await task
         except (FailureError, GaveUp, asyncio.CancelledError) as error:
             failure = failure_of(error)
-            await finish(self._roll_back(failure))
-            if failure.type == "OperationCancelled":
+            if failure.type != "RequestReused":  # the operation of that id is another one: not ours to undo
+                await finish(self._roll_back(failure))
+            if failure.type == "OperationCancelled" and self.cancel_requested:
                 raise asyncio.CancelledError from error
             raise as_error(failure) from error
 
@@ -206,7 +232,11 @@ class Operation:
         self.log.start("claim, check and reserve")
         while True:
             self._turn = False
-            begun = await self.inventory(names.BEGIN, step, Begun)
+            try:
+                begun = await self.inventory(names.BEGIN, step, Begun)
+            except ActivityError as error:
+                await self.wake(woken_by(error))
+                raise
             if begun.status is not BeginStatus.WAITING:
                 break
             self.log.wait(f"operation {', '.join(begun.waiting_for[:3])}")
@@ -262,17 +292,22 @@ class Operation:
     # -- steps -------------------------------------------------------------------------------------------------------
 
     async def inventory(self, name: str, step: Any, result_type: type[T]) -> T:
-        """One inventory transaction. While the database is down the operation waits and says so."""
+        """One inventory transaction. While the database is down the operation waits and says so.
+
+        A cancel waits until the transaction is over: an abandoned one might still happen after everything was undone.
+        """
         pause = 1.0
         while True:
+            transaction = workflow.execute_local_activity(
+                name,
+                step,
+                result_type=result_type,
+                start_to_close_timeout=INVENTORY_TIMEOUT,
+                retry_policy=INVENTORY_RETRY,
+                summary=f"inventory: {name}",
+            )
             try:
-                answer: T = await workflow.execute_local_activity(
-                    name,
-                    step,
-                    result_type=result_type,
-                    start_to_close_timeout=INVENTORY_TIMEOUT,
-                    retry_policy=INVENTORY_RETRY,
-                )
+                answer: T = await finish(transaction)
             except ActivityError as error:
                 failure = failure_of(error)
                 timed_out = isinstance(error.cause, ActivityTimeout)
@@ -283,12 +318,6 @@ class Operation:
                 return answer
             await self._sleep(pause, "the inventory does not answer")
             pause = min(pause * 2, 30.0)
-
-    async def mark(self, step: MarkInput) -> None:
-        """Record in the inventory how the operation fares."""
-        await workflow.execute_local_activity(
-            names.MARK, step, start_to_close_timeout=INVENTORY_TIMEOUT, retry_policy=INVENTORY_RETRY
-        )
 
     async def backend(
         self,
@@ -315,17 +344,23 @@ class Operation:
         self.log.start(title)
         timed = call.model_copy(update={"poll": self.limits.poll})
         where = queue or names.backend_queue(call.target.backend)
-        answer = await self._persist(
-            lambda: self._once(activity, timed, where, title),
-            give_up=not (forward or until_known),
-            may_refuse=not forward,
-        )
+        fresh, self._fresh = self._fresh, None
+        try:
+            answer = await self._persist(
+                lambda: self._once(activity, timed, where, title),
+                give_up=not (forward or until_known),
+                may_refuse=not forward,
+            )
+        except GaveUp as gave_up:
+            if fresh is not None and not gave_up.sent:
+                self._undo.remove(fresh)
+            raise
         self.log.done()
         return answer
 
     def check_cancelled(self) -> None:
         """A cancel that a step outlived (it was over first) takes effect before the next one."""
-        if self.cancel_requested and not self._past_return and self.log.phase != "undoing":
+        if self.cancel_requested and not self._past_return and not self._undoing:
             raise asyncio.CancelledError
 
     async def _once(self, activity: str, call: BackendCall, queue: str, title: str) -> BackendAnswer:
@@ -371,24 +406,26 @@ class Operation:
         """Try until it works. A lost claim ends it: then the operation was ended by somebody else."""
         deadline = workflow.now() + timedelta(seconds=self.limits.patience)
         pause = self.limits.retry
+        sent = False
         while True:
             try:
                 answer = await attempt()
             except (ActivityError, ApplicationError) as error:
                 failure = failure_of(error)
+                sent = sent or not never_taken(error)
                 transient = self._transient(error, failure)
                 if is_cancelled_exception(error) or failure.type == "StaleClaim" or (may_refuse and not transient):
                     raise
                 overdue = workflow.now() >= deadline
                 if give_up and overdue:
-                    raise GaveUp(failure) from error
+                    raise GaveUp(failure, sent=sent) from error
                 self.log.wait(failure.message + (f"; given up at {deadline:%H:%M:%S} UTC" if give_up else ""))
                 if not give_up and (overdue or not transient) and not self.log.needs_operator:
                     await self._call_operator(failure)
             else:
                 if self.log.needs_operator:
                     self.log.needs_operator = ""
-                    await self.inventory(names.MARK, MarkInput(operation=self.id), type(None))
+                    await self._mark(MarkInput(operation=self.id))
                 return answer
             await self._sleep(pause, "next retry")
             pause = min(pause * 2, self.limits.retry * PATIENT_RETRY_FACTOR)
@@ -396,13 +433,21 @@ class Operation:
     async def _call_operator(self, failure: Failure) -> None:
         left = (
             f"{self.log.step}: {failure.message}. It goes on by itself when this is mended; to try at once: "
-            f"temporal workflow signal -w '{self.id}' --name {names.RETRY_NOW} --input '{{}}'"
+            f"temporal workflow signal -w {shlex.quote(self.id)} --name {names.RETRY_NOW} --input '{{}}'"
         )
         self.log.needs_operator = left
-        step = MarkInput(operation=self.id, state=OperationState.NEEDS_OPERATOR, left=left)
-        await self.inventory(names.MARK, step, type(None))
+        await self._mark(MarkInput(operation=self.id, state=OperationState.NEEDS_OPERATOR, left=left))
+
+    async def _mark(self, step: MarkInput) -> None:
+        """Show how the operation fares, in the inventory and in searches; only the step itself may not be lost."""
+        workflow.upsert_search_attributes([names.PHASE.value_set(self.log.phase)])
+        try:
+            await self.inventory(names.MARK, step, type(None))
+        except ActivityError as error:
+            workflow.logger.error("operation %s could not be marked: %s", self.id, failure_of(error).message)
 
     async def _sleep(self, seconds: float, why: str, ready: Any = None) -> None:
+        self.check_cancelled()
         self._retry = False
         try:
             await workflow.wait_condition(
@@ -440,7 +485,8 @@ class Operation:
 
     def undo(self, title: str, activity: str, call: BackendCall) -> None:
         """Register how a step is taken back; call it before the step runs."""
-        self._undo.append(Undo(name=title, activity=activity, backend=call.target.backend, call=call))
+        self._fresh = Undo(name=title, activity=activity, backend=call.target.backend, call=call)
+        self._undo.append(self._fresh)
 
     async def take_back(self, title: str) -> None:
         """Run one undo now and forget it (a pool refused, the next one is tried)."""
@@ -453,6 +499,7 @@ class Operation:
         self._past_return = True
 
     async def _roll_back(self, failure: Failure) -> None:
+        self._undoing = True
         self.log.undoing(failure.message)
         for undo in reversed(self._undo):
             await self.backend(undo.activity, undo.call, title=undo.name, forward=True)

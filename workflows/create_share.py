@@ -12,11 +12,13 @@ with workflow.unsafe.imports_passed_through():
     from shareflow import names
     from shareflow.contracts.operations import CreateShareInput, ShareResult
     from shareflow.contracts.steps import BackendAnswer, BeginStatus, Begun, ObjectPlace, PlaceAgainInput
-    from workflows.conduct import Operation, as_error, epoch_of, failure_of
+    from workflows.conduct import GaveUp, Operation, as_error, epoch_of, failure_of
 
 
-def refused_by_pool(error: ActivityError) -> bool:
-    """Whether another pool may accept what this one refused."""
+def refused_by_pool(error: ActivityError | GaveUp) -> bool:
+    """Whether another pool may accept what this one refused, or what no worker of its backend took."""
+    if isinstance(error, GaveUp):
+        return not error.sent
     cause = error.cause
     return (
         isinstance(cause, ApplicationError)
@@ -51,7 +53,7 @@ class Placed(Operation):
             self.resume(begun)
             try:
                 return await self.fill(begun, instance)
-            except ActivityError as error:
+            except (ActivityError, GaveUp) as error:
                 if not refused_by_pool(error):
                     raise
                 reason = failure_of(error).message
@@ -63,7 +65,7 @@ class Placed(Operation):
                 )
                 begun = await self._next(step, error)
 
-    async def _next(self, step: PlaceAgainInput, refusal: ActivityError) -> Begun:
+    async def _next(self, step: PlaceAgainInput, refusal: ActivityError | GaveUp) -> Begun:
         self.log.start("take the next-best pool")
         try:
             self.begun = await self.inventory(names.PLACE_AGAIN, step, Begun)

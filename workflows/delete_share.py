@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from shareflow import names
@@ -33,7 +33,7 @@ with workflow.unsafe.imports_passed_through():
         PurgeBegun,
         RetentionResult,
     )
-    from workflows.conduct import Operation, as_error, epoch_of, failure_of, finish
+    from workflows.conduct import Operation, as_error, epoch_of, failure_of
 
 RECYCLE_BIN = "recycle-bin"
 IN_BIN_COMMANDS = [names.RESTORE, names.PURGE_NOW, names.EXTEND_RETENTION]
@@ -140,9 +140,8 @@ class DeleteShare(Operation):
     def _require_bin(self, name: str) -> None:
         if self.log.phase != RECYCLE_BIN or self._decided:
             doing = self._decided or self.log.step
-            raise ApplicationError(
-                f"SF108 {name} is refused: the share is not in the recycle bin ({doing})", type="CommandRefused"
-            )
+            reason = f"{name} is refused: the share is not in the recycle bin ({doing})"
+            raise as_error(Failure(type="CommandRefused", message=reason, hint="look at the operation's status"))
 
     async def _carry(self, command: Command) -> str:
         self._pending.append(command)
@@ -153,7 +152,7 @@ class DeleteShare(Operation):
 
     def _refuse_rest(self) -> None:
         for command in [*self._pending, *([self._active] if self._active and not self._active.done else [])]:
-            reason = f"SF108 {command.name} came too late: {self._decided or 'the operation is over'}"
+            reason = f"{command.name} came too late: {self._decided or 'the operation is over'}"
             command.refuse(Failure(type="CommandRefused", message=reason))
         self._pending.clear()
 
@@ -168,6 +167,7 @@ class DeleteShare(Operation):
         self._purge_at = begun.purge_at
         if begun.phase == RECYCLE_BIN:
             command = await self._wait_in_bin()
+            self.log.done()
         else:
             command = Command(
                 names.RESTORE if begun.phase == "restoring" else names.PURGE_NOW, CommandStep(operation=self.id)
@@ -194,22 +194,31 @@ class DeleteShare(Operation):
                 names.BACKEND_SET_ACCESS_MODE, cut, title=f"cut clients off on {share.backend}/{share.pool}"
             )
         self.check_cancelled()
-        return await self.inventory(names.SOFT_DELETED, CommandStep(operation=self.id), Begun)
+        step = CommandStep(operation=self.id)
+        try:
+            return await self.inventory(names.SOFT_DELETED, step, Begun)
+        except asyncio.CancelledError:
+            # The share may be in the recycle bin by now, and there a cancel is a restore: see it through first.
+            self.cancel_requested = False
+            binned = await self.inventory(names.SOFT_DELETED, step, Begun)
+            self.cancel_requested = True
+            return binned
 
     async def _wait_in_bin(self) -> Command:
         self.log.start("wait in the recycle bin")
         while True:
             self._show_bin()
             try:
+                self.check_cancelled()
                 await self._next_command()
+                while self._pending:
+                    self._active = self._pending.pop(0)
+                    if await self._decides(self._active):
+                        return self._active
             except asyncio.CancelledError:
-                if await finish(self._name_is_free_again()):
+                if await self._name_is_free_again():
                     raise
                 continue
-            while self._pending:
-                command = self._pending.pop(0)
-                if await self._decides(command):
-                    return command
             if self._purge_at is not None and workflow.now() >= self._purge_at:
                 self._decided = "its retention has ended, the purge has begun"
                 return Command(names.PURGE_NOW, CommandStep(operation=self.id))
@@ -218,6 +227,10 @@ class DeleteShare(Operation):
         self.log.enter(RECYCLE_BIN, IN_BIN_COMMANDS, self._purge_at)
         found = [names.PHASE.value_set(RECYCLE_BIN)]
         workflow.upsert_search_attributes([*found, names.DEADLINE.value_set(self._purge_at or workflow.now())])
+
+    def _enter(self, phase: str) -> None:
+        self.log.enter(phase, [])
+        workflow.upsert_search_attributes([names.PHASE.value_set(phase), names.DEADLINE.value_unset()])
 
     async def _next_command(self) -> None:
         left = (self._purge_at or workflow.now()) - workflow.now()
@@ -257,17 +270,20 @@ class DeleteShare(Operation):
 
     async def _name_is_free_again(self) -> bool:
         """A cancel in the recycle bin is a restore, when the share can have its name back."""
+        self.cancel_requested = False
+        if self._active is not None and not self._active.done:
+            self._pending.insert(0, self._active)  # the cancel came while it was carried out: once more, to be sure
         try:
             await self.inventory(names.RESTORE_ROWS, CommandStep(operation=self.id), type(None))
         except ActivityError as error:
-            self.cancel_requested = False
             self.log.note = f"not cancelled: {failure_of(error).message}; send restore with another name"
             return False
+        self.cancel_requested = True
         return True
 
     async def _restore(self, begun: Begun) -> dict[str, Any]:
         self.no_return()
-        self.log.enter("restoring", [])
+        self._enter("restoring")
         if begun.withhold:
             share, readmit = self._access(begun, "rw", "readmit")
             await self.backend(
@@ -280,7 +296,7 @@ class DeleteShare(Operation):
 
     async def _purge(self, command: Command) -> dict[str, Any]:
         self.no_return()
-        self.log.enter("purging", [])
+        self._enter("purging")
         purge = await self.inventory(names.BEGIN_PURGE, command.step, PurgeBegun)
         for number, item in enumerate(purge.items, start=1):
             fences = [fence for fence in purge.item_fences if fence.id == item.id]

@@ -11,6 +11,7 @@ from workflows.forget_share import ForgetShare
 from workflows.reconcile import ReconcileBackend, ReconcileClaims
 from workflows.resize_share import ResizeShare
 from workflows.revert_share import RevertShare
+from workflows.unknown_operation import UnknownOperation
 
 WORKFLOWS: tuple[type, ...] = (
     CreateShare,
@@ -23,4 +24,5 @@ WORKFLOWS: tuple[type, ...] = (
     ForgetShare,
     ReconcileClaims,
     ReconcileBackend,
+    UnknownOperation,
 )

@@ -9,7 +9,8 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from shareflow import names
     from shareflow.contracts.operations import OperationState, Request
-    from shareflow.contracts.steps import OperationStatus, StepView
+    from shareflow.contracts.steps import JobProgress, OperationStatus, StepView
+    from shareflow.contracts.units import format_duration, format_size
 
 STEPS_SHOWN = 40
 MARKS = {"done": "[x]", "running": "[>]", "waiting": "[~]"}
@@ -71,6 +72,12 @@ class StepLog:
             self.steps[-1] = self.steps[-1].model_copy(update={"state": state, "detail": what})
         self.show()
 
+    def progress(self, progress: JobProgress) -> None:
+        """How far the current step is; comes too late when the step is over."""
+        if self.steps and self.steps[-1].state == "running":
+            self.steps[-1] = self.steps[-1].model_copy(update={"detail": _how_far(progress)})
+            self.show()
+
     def enter(self, phase: str, commands: list[str], purge_at: datetime | None = None) -> None:
         """A phase with commands of its own."""
         self._phase, self.commands, self.purge_at = phase, commands, purge_at
@@ -105,6 +112,10 @@ class StepLog:
     def _commands(self) -> list[str]:
         return [*self.commands, *([names.RETRY_NOW] if self.waiting_for and self.phase != "ended" else [])]
 
+    def _command_line(self, name: str) -> str:
+        line = f"--workflow-id '{self.operation}' --name {name} --input '{names.COMMAND_INPUTS[name]}'"
+        return f"- {names.COMMANDS[name]}\n\n  `temporal workflow update execute {_plain(line)}`"
+
     def show(self) -> None:
         """Renew the details in the Web UI."""
         workflow.set_current_details(self.markdown())
@@ -128,8 +139,19 @@ class StepLog:
         commands = self._commands()
         if commands:
             lines.append("Commands that can be sent now:")
-            lines.append("\n".join(f"- `{name}`: {names.COMMANDS[name]}" for name in commands))
+            lines.append("\n".join(self._command_line(name) for name in commands))
         return "\n\n".join(lines)[:18_000]
+
+
+def _how_far(progress: JobProgress) -> str:
+    done = format_size(progress.bytes_done)
+    if not progress.bytes_total:
+        return f"{done}, {progress.files_done} files so far"
+    part = min(progress.bytes_done / progress.bytes_total, 1)
+    bar = "#" * int(part * 20) + "." * (20 - int(part * 20))
+    left = "" if progress.seconds_left is None else f", {format_duration(progress.seconds_left)} left"
+    rate = f", {format_size(progress.rate)}/s" if progress.rate else ""
+    return f"[{bar}] {part:.0%}, {done} of {format_size(progress.bytes_total)}{rate}{left}"
 
 
 def _plain(text: str) -> str:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection, RowMapping, select
 
 from inventory import claims, operations, resources, tables
 from inventory.claims import Want
@@ -14,7 +14,7 @@ from inventory.database import deployment_id
 from inventory.operations import OpenOperation
 from shareflow.contracts.operations import OnBusy, Request
 from shareflow.contracts.steps import BeginStatus, Begun, CommitInput, Fence, Limits
-from shareflow.errors import InvalidState
+from shareflow.errors import InvalidState, NotFound
 
 Input = TypeVar("Input", bound=Request)
 
@@ -73,10 +73,27 @@ def claim(
 
     Raises Busy when the caller asked not to wait.
     """
+    _require_same(connection, operation, wants)
     answer = claims.request(connection, operation.id, wants, fail_if_busy=request.on_busy is OnBusy.FAIL)
     if not answer.granted:
         return waiting(answer.waiting_for)
     return answer.fences
+
+
+def _require_same(connection: Connection, operation: OpenOperation, wants: Sequence[Want]) -> None:
+    """Raise NotFound when a name got another bearer while the operation stood in line: it asked for the first one."""
+    kind = "share" if any(want.kind == "share" for want in wants) else "snapshot"
+    table = tables.claims
+    before = connection.execute(
+        select(table.c.resource_id).where(table.c.operation == operation.id, table.c.resource_kind == kind)
+    )
+    known: set[str] = set(before.scalars())
+    if known and not known & {want.id for want in wants}:
+        raise NotFound(
+            f"the {kind} that this operation waited for is gone",
+            field=kind,
+            hint="another one has its name now; ask again if you mean that one",
+        )
 
 
 def require_status(row: RowMapping, kind: str, *allowed: str) -> None:

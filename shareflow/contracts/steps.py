@@ -224,12 +224,19 @@ class BackendAnswer(StrictModel):
 
 
 class JobProgress(StrictModel):
-    """Heartbeat details and last known progress of a job."""
+    """How far a job is: heartbeat details, and what its operation shows.
+
+    Attributes:
+        rate: bytes a second since this attempt began, 0 while unknown.
+        seconds_left: at that rate; None while unknown.
+    """
 
     bytes_done: int = 0
     bytes_total: int | None = None
     files_done: int = 0
     files_total: int | None = None
+    rate: int = 0
+    seconds_left: int | None = None
 
 
 class StepView(StrictModel):
