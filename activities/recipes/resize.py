@@ -78,13 +78,7 @@ class ResizeShare(Recipe[ResizeShareInput]):
             epoch=fence.epoch,
             size=begun.new_size,
         )
-        instances = tables.instances
-        resources.set_instance(
-            connection,
-            begun.instance.id,
-            size=begun.new_size,
-            allocated_bytes=instances.c.allocated_bytes + growth,
-        )
+        resources.resize_instance(connection, begun.instance.id, begun.new_size, growth)
         if growth < 0:
             reservations.give_back_capacity(connection, begun.instance.pool_id, -growth)
             reservations.give_back_quota(connection, operation.project, size=-growth)
