@@ -213,7 +213,7 @@ class _Runner:
             await client.get_workflow_handle(operation).signal(names.REPORT_PROGRESS, progress)
 
     def _failed(self, job: Job) -> Exception:
-        if "no space" in job.message.lower():
+        if job.message.startswith(PoolFull.code) or "no space" in job.message.lower():
             return from_driver(PoolFull(job.message), self.backend)
         return from_driver(Unknown(job.message or "the job failed"), self.backend)
 
