@@ -64,6 +64,7 @@ INVENTORY_RETRY = RetryPolicy(
 )
 INVENTORY_TIMEOUT = timedelta(seconds=15)
 BACKEND_ATTEMPTS = 4
+MAX_ID = 255
 PATIENT_RETRY_FACTOR = 20
 
 
@@ -132,10 +133,9 @@ def never_taken(error: BaseException) -> bool:
     )
 
 
-def woken_by(refusal: ActivityError) -> list[str]:
+def woken_by(refusal: FailureError) -> list[str]:
     """The operations whose turn it may be, because the one that was refused has left the line."""
-    cause = refusal.cause
-    details = cause.details[1:] if isinstance(cause, ApplicationError) else ()
+    details = refusal.details[1:] if isinstance(refusal, ApplicationError) else ()
     return [str(operation) for operation in details[0]] if details and isinstance(details[0], list) else []
 
 
@@ -194,7 +194,11 @@ class Operation:
 
     async def conduct(self, request: Request, recipe: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
         """Run the recipe to one of the three endings."""
-        self.log.request = request
+        if len(self.id) > MAX_ID or not self.id.isprintable():
+            recipe.close()
+            shown = ascii(self.id[:40])
+            reason = f"the workflow id {shown} has {len(self.id)} characters; use at most {MAX_ID}, all printable"
+            raise as_error(Failure(type="InvalidInput", field="workflow id", message=reason))
         self._mark_searchable(request)
         task = asyncio.create_task(recipe)
         try:
@@ -234,7 +238,7 @@ class Operation:
             self._turn = False
             try:
                 begun = await self.inventory(names.BEGIN, step, Begun)
-            except ActivityError as error:
+            except FailureError as error:
                 await self.wake(woken_by(error))
                 raise
             if begun.status is not BeginStatus.WAITING:
@@ -308,9 +312,10 @@ class Operation:
             )
             try:
                 answer: T = await finish(transaction)
-            except ActivityError as error:
+            except FailureError as error:
+                # Local activities fail with what they raised, without an ActivityError around it.
                 failure = failure_of(error)
-                timed_out = isinstance(error.cause, ActivityTimeout)
+                timed_out = isinstance(error, ActivityTimeout)
                 if not timed_out and failure.type not in ("DatabaseUnavailable", "SimulatedCrash"):
                     raise
                 self.log.wait(f"the inventory database: {failure.message}")
@@ -443,7 +448,7 @@ class Operation:
         workflow.upsert_search_attributes([names.PHASE.value_set(self.log.phase)])
         try:
             await self.inventory(names.MARK, step, type(None))
-        except ActivityError as error:
+        except FailureError as error:
             workflow.logger.error("operation %s could not be marked: %s", self.id, failure_of(error).message)
 
     async def _sleep(self, seconds: float, why: str, ready: Any = None) -> None:

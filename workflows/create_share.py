@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from shareflow import names
@@ -69,7 +69,7 @@ class Placed(Operation):
         self.log.start("take the next-best pool")
         try:
             self.begun = await self.inventory(names.PLACE_AGAIN, step, Begun)
-        except ActivityError as error:
+        except FailureError as error:
             if failure_of(error).type == "NoPoolFits":
                 raise as_error(failure_of(refusal)) from error
             raise

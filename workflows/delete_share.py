@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
     from shareflow import names
@@ -254,7 +254,7 @@ class DeleteShare(Operation):
                 case _:
                     await self._extend(command)
                     return False
-        except ActivityError as error:
+        except FailureError as error:
             failure = failure_of(error)
             self.log.note = f"{command.name} was refused: {failure.message} {failure.hint}"
             command.refuse(failure)
@@ -275,7 +275,7 @@ class DeleteShare(Operation):
             self._pending.insert(0, self._active)  # the cancel came while it was carried out: once more, to be sure
         try:
             await self.inventory(names.RESTORE_ROWS, CommandStep(operation=self.id), type(None))
-        except ActivityError as error:
+        except FailureError as error:
             self.log.note = f"not cancelled: {failure_of(error).message}; send restore with another name"
             return False
         self.cancel_requested = True

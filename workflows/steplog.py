@@ -8,7 +8,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from shareflow import names
-    from shareflow.contracts.operations import OperationState, Request
+    from shareflow.contracts.operations import OperationState
     from shareflow.contracts.steps import JobProgress, OperationStatus, StepView
     from shareflow.contracts.units import format_duration, format_size
 
@@ -22,7 +22,6 @@ class StepLog:
     def __init__(self, operation: str, kind: str) -> None:
         self.operation = operation
         self.kind = kind
-        self.request: Request | None = None
         self.share_id = ""
         self.steps: list[StepView] = []
         self.waiting_for = ""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from shareflow import names
-from tests.support.world import World
+from shareflow.contracts import reads
+from shareflow.contracts.reads import Page
+from tests.support.world import Refused, World
 
 
 async def test_a_share_lives_from_creation_to_purge_and_leaves_nothing(world: World) -> None:
@@ -29,3 +33,17 @@ async def test_a_share_lives_from_creation_to_purge_and_leaves_nothing(world: Wo
         await deletion.signal(names.PURGE_NOW, {})
         assert (await world.result(deletion))["outcome"] == "purged"
     assert world.array().ledger.violations() == []
+
+
+@pytest.mark.parametrize("operation", ["x" * 256, "line\nbreak"])
+async def test_an_unusable_workflow_id_ends_the_workflow_at_once_and_changes_nothing(
+    world: World, operation: str
+) -> None:
+    """The id is the operation's key in the inventory: one that cannot be stored is refused before anything happens."""
+    project = world.project()
+    with pytest.raises(Refused, match="SF100 workflow id"):
+        await world.run(
+            names.CREATE_SHARE, {"project": project, "name": "home", "size": 1024}, operation=f"{operation}{project}"
+        )
+    page = await world.read(names.LIST_OPERATIONS, reads.OperationQuery(project=project), Page[reads.OperationView])
+    assert page.items == []
