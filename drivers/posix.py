@@ -7,11 +7,13 @@ import ctypes
 import errno
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
+_WAIT_WRITE_WAIT: Final = 7
 _NO_EXCHANGE: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -62,8 +64,42 @@ def directory_fd(path: Path) -> Iterator[int]:
         os.close(fd)
 
 
-def write_durable(path: Path, data: bytes, between: Callable[[], None] | None = None) -> None:
-    """Replace a small file, all or nothing, durable when the call returns.
+@dataclass(frozen=True, slots=True)
+class Barriers:
+    """How small files are made durable.
+
+    Attributes:
+        data: called with a descriptor when its bytes must be durable no later than names that are changed afterwards.
+        names: called with a directory whose names must be durable no later than what is done afterwards.
+    """
+
+    data: Callable[[int], None]
+    names: Callable[[Path], None]
+
+
+def flush_data(fd: int) -> None:
+    """Hand the bytes of a file to the file system, so that its next commit holds them. Raises OSError."""
+    call = getattr(_libc, "sync_file_range", None)
+    if call is None:
+        os.fdatasync(fd)
+        return
+    call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    if call(fd, 0, 0, _WAIT_WRITE_WAIT) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+POSIX: Final = Barriers(os.fsync, sync_directory)
+"""For any file system: each file and each directory by itself."""
+
+ORDERED: Final = Barriers(flush_data, lambda _: None)
+"""For file systems that change all names in order, and make them durable together by one commit at the end."""
+
+
+def write_durable(
+    path: Path, data: bytes, between: Callable[[], None] | None = None, barriers: Barriers = POSIX
+) -> None:
+    """Replace a small file, all or nothing, durable as the barriers promise.
 
     The temporary name is fixed, so a crash leaves one file at most, and the next write takes it over. Writers of one
     path must exclude each other. ``between`` is called when the new text is on disk and not yet under its name.
@@ -77,13 +113,13 @@ def write_durable(path: Path, data: bytes, between: Callable[[], None] | None = 
         view = memoryview(data)
         while view:
             view = view[os.write(fd, view) :]
-        os.fsync(fd)
+        barriers.data(fd)
     finally:
         os.close(fd)
     if between is not None:
         between()
     temporary.replace(path)
-    sync_directory(path.parent)
+    barriers.names(path.parent)
 
 
 def read_small(path: Path, limit: int = 2**20) -> bytes | None:

@@ -3,12 +3,12 @@
 Below the root of a pool::
 
     .shareflow/pool.json          the marker: pool id; without it there is no pool, only an unmounted directory
-    .shareflow/objects/<name>.json   one record per object, written before an effect (intent) and after it (complete)
+    .shareflow/objects/<name>.json  a record per object, written before an effect (intent) and after it (complete)
     .shareflow/tombstones/<name>  names that were deleted and can never be created again
     .shareflow/locks/<name>       flock targets, one per object, held for the length of one call
     .shareflow/readers/<source>/<name>   objects that a running job fills from the source
 
-Every file is replaced as a whole and durable before the call that wrote it goes on. Only names of the form
+Every file is replaced as a whole and is on disk no later than what its writer does next. Only names of the form
 ``sf-<uuid>`` become parts of paths; operation ids are values inside the files.
 """
 
@@ -30,7 +30,7 @@ from typing import Any, Final
 from drivers import crash
 from drivers.contract import OBJECT_NAME, AccessMode, Call, ObjectKind
 from drivers.errors import Busy, Unknown
-from drivers.posix import read_small, sync_directory, write_durable
+from drivers.posix import POSIX, Barriers, read_small, write_durable
 
 FORMAT: Final = 1
 META: Final = ".shareflow"
@@ -149,8 +149,9 @@ class Sidecar:
     Raises (all methods): OSError when the storage refuses; Unknown when a file is not what was written.
     """
 
-    def __init__(self, root: Path, *, lock_seconds: float = LOCK_SECONDS) -> None:
+    def __init__(self, root: Path, *, barriers: Barriers = POSIX, lock_seconds: float = LOCK_SECONDS) -> None:
         self.meta = root / META
+        self._barriers = barriers
         self._lock_seconds = lock_seconds
 
     def layout(self) -> tuple[Path, ...]:
@@ -172,9 +173,10 @@ class Sidecar:
             ) from None
 
     def save(self, record: Record) -> None:
-        """Replace the record, durable."""
+        """Replace the record."""
         crash_between = lambda: crash.window("record.temporary")  # noqa: E731
-        write_durable(self.meta / "objects" / f"{record.name}.json", record.to_json(), crash_between)
+        path = self.meta / "objects" / f"{record.name}.json"
+        write_durable(path, record.to_json(), crash_between, self._barriers)
 
     def forget(self, name: str) -> None:
         """Remove the record and what goes with it, apart from the tombstone. A missing one is fine."""
@@ -183,7 +185,7 @@ class Sidecar:
             (objects / f".{name}.json.tmp").unlink()
         with contextlib.suppress(FileNotFoundError):
             (objects / f"{name}.json").unlink()
-            sync_directory(objects)
+            self._barriers.names(objects)
         readers = self.meta / "readers" / name
         for reader in self.readers(name):
             (readers / reader).unlink(missing_ok=True)
@@ -220,7 +222,7 @@ class Sidecar:
     def bury(self, name: str, call: Call, epoch: int) -> None:
         """Write the tombstone: the commit point of a delete. ``epoch`` is the newest one seen on the object."""
         stone = Tombstone(max(epoch, call.epoch), call.deployment, call.operation, digest(call), time.time())
-        write_durable(self.meta / "tombstones" / name, _dump(dataclasses.asdict(stone)))
+        write_durable(self.meta / "tombstones" / name, _dump(dataclasses.asdict(stone)), None, self._barriers)
 
     def buried_by(self, key: str) -> bool:
         """Whether a tombstone was written by the call with this digest; reads every tombstone."""

@@ -55,12 +55,14 @@ def creating(pool: Pool, name: str, source: str | None = None) -> Iterator[None]
     """
     with contextlib.ExitStack() as held:
         try:
-            held.enter_context(pool.sidecar.lock(name, shared=source))
+            held.enter_context(pool.changing(name, shared=source))
         except OSError as error:
             if error.errno not in _NOT_WRITABLE:
                 raise
             raise Rejected(
-                f"pool {pool.name!r} cannot be written: {error}", hint="look at its mount and rights", pool_specific=True
+                f"pool {pool.name!r} cannot be written: {error}",
+                hint="look at its mount and rights",
+                pool_specific=True,
             ) from error
         yield
 

@@ -147,7 +147,7 @@ class RecordedDriver(Driver, SupportsSnapshots, SupportsClone, SupportsRevert, S
         if record.kind is ObjectKind.SNAPSHOT:
             return home / "data"
         if not pool.places.links_to(home):
-            with pool.sidecar.lock(ref.name):
+            with pool.changing(ref.name):
                 pool.places.link(complete(pool, ref)[1])
         return pool.places.stable(ref.name)
 
@@ -175,7 +175,7 @@ class RecordedDriver(Driver, SupportsSnapshots, SupportsClone, SupportsRevert, S
     def resize_share(self, ref: ObjectRef, size: int, call: Call) -> ShareObject:
         """See :meth:`drivers.contract.Driver.resize_share`."""
         pool = self._pool(ref.pool)
-        with pool.sidecar.lock(ref.name):
+        with pool.changing(ref.name):
             record, home = existing(pool, ref, ObjectKind.SHARE, call)
             check_size(pool, size, room=size > record.size)
             volume = home / "data"
@@ -202,7 +202,7 @@ class RecordedDriver(Driver, SupportsSnapshots, SupportsClone, SupportsRevert, S
             offered = ", ".join(self.capabilities().access_modes)
             raise Rejected(f"driver {self.name!r} cannot enforce access mode {mode!r}", hint=f"it has {offered}")
         pool = self._pool(ref.pool)
-        with pool.sidecar.lock(ref.name):
+        with pool.changing(ref.name):
             record, home = existing(pool, ref, ObjectKind.SHARE, call)
             if mode_of(pool, record, home) is mode and record.mode is mode:
                 save(pool, record, record.seen(call))
@@ -279,7 +279,7 @@ class RecordedDriver(Driver, SupportsSnapshots, SupportsClone, SupportsRevert, S
     def revert_share(self, share: ObjectRef, snapshot: ObjectRef, call: Call) -> Job:
         """See :meth:`drivers.contract.SupportsRevert.revert_share`."""
         pool = self._same_pool(share, snapshot)
-        with pool.sidecar.lock(share.name, shared=snapshot.name):
+        with pool.changing(share.name, shared=snapshot.name):
             record, home = existing(pool, share, ObjectKind.SHARE, call)
             if digest(call) in record.done:
                 save(pool, record, record.seen(call))
@@ -300,7 +300,7 @@ class RecordedDriver(Driver, SupportsSnapshots, SupportsClone, SupportsRevert, S
             pool = self._pool(name)
             found = pool.sidecar.find_job(key)
             if found is not None:
-                with pool.sidecar.lock(found):
+                with pool.changing(found):
                     return self._cancel(pool, found, key)
             if pool.sidecar.buried_by(key):
                 return Job.done()
@@ -361,7 +361,7 @@ class RecordedDriver(Driver, SupportsSnapshots, SupportsClone, SupportsRevert, S
 
     def _delete(self, ref: ObjectRef, kind: ObjectKind, call: Call) -> Job:
         pool = self._pool(ref.pool)
-        with pool.sidecar.lock(ref.name):
+        with pool.changing(ref.name):
             record, tombstone = pool.sidecar.load(ref.name), pool.sidecar.tombstone(ref.name)
             if record is not None:
                 check_fence(ref.name, call, record, tombstone)
@@ -385,4 +385,3 @@ class RecordedDriver(Driver, SupportsSnapshots, SupportsClone, SupportsRevert, S
             )
             self._sweepers[pool.name] = thread
             thread.start()
-

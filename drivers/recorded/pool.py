@@ -50,7 +50,7 @@ class Pool:
         self.name = name
         self.root = root
         self.volumes = volumes
-        self.sidecar = Sidecar(root)
+        self.sidecar = Sidecar(root, barriers=volumes.barriers)
         self.places = Places(root)
         self.trash = Trash(self.places.trash, volumes)
         self.attributes = dict(attributes)
@@ -93,6 +93,16 @@ class Pool:
             self._lay_out()
             self.volumes.prepare()
             self._ready = True
+
+    @contextlib.contextmanager
+    def changing(self, name: str, *, shared: str | None = None) -> Iterator[None]:
+        """Hold the locks of a call that changes an object; what it did is durable when the context is left.
+
+        Raises:
+            Busy: see :meth:`Sidecar.lock`.
+        """
+        with self.sidecar.lock(name, shared=shared), self.volumes.call():
+            yield
 
     # -- the marker
 

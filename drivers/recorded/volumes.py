@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from drivers.contract import Job
+from drivers.posix import Barriers
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +40,12 @@ class Volumes(ABC):
     Attributes:
         makes_root: a missing root may be made at the first use of a new pool; else it must be there.
         enforces: :meth:`bound` has an effect.
+        barriers: how records are made durable on this storage.
     """
 
     makes_root: ClassVar[bool]
     enforces: ClassVar[bool]
+    barriers: ClassVar[Barriers]
 
     @abstractmethod
     def probe(self) -> None:
@@ -97,7 +101,11 @@ class Volumes(ABC):
 
     @abstractmethod
     def seal(self, *folders: Path) -> None:
-        """Make names that were moved between these directories durable."""
+        """Make names that were moved between these directories durable before anything else is done."""
+
+    @abstractmethod
+    def call(self) -> AbstractContextManager[None]:
+        """The length of one call: all that it did is durable when the context is left without an exception."""
 
     @abstractmethod
     def raze(self, volume: Path) -> None:
