@@ -181,7 +181,7 @@ class Capabilities:
     Attributes:
         protocols: protocols the export paths speak (``path`` = a local directory).
         quota_enforced: a share cannot hold more than its size.
-        snapshot_space: ``shared`` when a snapshot costs only what changes later, ``full`` when it costs its share's size.
+        snapshot_space: ``shared``: a snapshot costs only what changes later; ``full``: it costs its share's size.
         snapshots_atomic: a snapshot is one point in time even while clients write.
         access_modes: modes that :meth:`Driver.set_access_mode` can enforce (``rw`` always).
         tags: objects carry deployment and operation, so that residue can be told from strangers.
@@ -293,7 +293,7 @@ class Driver(ABC):
     def cancel_job(self, call: Call) -> Job:
         """Stop the job of this call, if it runs; returns its final state (``done`` if it was over first).
 
-        What a cancelled job left is removed by deleting its target. Never raises for an unknown job: gives ``cancelled``.
+        What a cancelled job left is removed by deleting its target. An unknown job gives ``cancelled``.
         """
 
     @abstractmethod

@@ -116,9 +116,7 @@ class Land:
         """What does not hold at rest: orphans, ghosts, capacity, quota, claims, states, audit."""
         found: list[str] = []
         driver = self.driver()
-        present = {
-            (pool, state.ref.name): state for pool in self.pools for state in driver.list_objects(pool).objects
-        }
+        present = {(pool, state.ref.name): state for pool in self.pools for state in driver.list_objects(pool).objects}
         with self.database.read() as connection:
             expected: dict[tuple[str, str], int] = {}
             for table in (tables.instances, tables.snapshot_instances):
@@ -158,9 +156,7 @@ class Land:
 
 
 @asynccontextmanager
-async def running_land(
-    binary: Path, directory: Path, driver: str, pools: Mapping[str, Path]
-) -> AsyncIterator[Land]:
+async def running_land(binary: Path, directory: Path, driver: str, pools: Mapping[str, Path]) -> AsyncIterator[Land]:
     """Server and worker on real storage; nothing is left behind."""
     specs = write_specs(
         directory / "specs",

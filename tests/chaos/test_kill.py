@@ -1,4 +1,4 @@
-"""SIGKILL in the middle of every operation, on real directories and real btrfs: it ends by itself, and nothing is lost."""
+"""SIGKILL in the middle of every operation, on real directories and btrfs: it ends by itself, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -54,9 +54,7 @@ MOMENTS = {"before": ("before_call", "before_commit"), "after": ("after_call", "
 
 
 @pytest.fixture(params=["directory", pytest.param("btrfs", marks=pytest.mark.needs("driver-btrfs"))])
-async def land(
-    request: pytest.FixtureRequest, temporal_binary: Path, tmp_path: Path
-) -> AsyncIterator[Land]:
+async def land(request: pytest.FixtureRequest, temporal_binary: Path, tmp_path: Path) -> AsyncIterator[Land]:
     """Everything on one driver, with a share that has content and two snapshots."""
     with ExitStack() as stack:
         pools = {"one": tmp_path / "one", "two": tmp_path / "two"}

@@ -94,7 +94,9 @@ async def create_snapshot_in_line(world: World, project: str) -> Started:
     await _share(world, project)
     first = f"op-{uuid.uuid4()}"
     world.array().script.add(FaultKind.HANG, verb="create_snapshot", operation=first, before=1, times=1)
-    holder = await world.start(names.CREATE_SNAPSHOT, {"project": project, "share": "home", "name": "a"}, operation=first)
+    holder = await world.start(
+        names.CREATE_SNAPSHOT, {"project": project, "share": "home", "name": "a"}, operation=first
+    )
     await asyncio.sleep(0.3)
     handle = await world.start(names.CREATE_SNAPSHOT, {"project": project, "share": "home", "name": "b"})
     await world.until(handle, "waiting")
