@@ -113,6 +113,7 @@ BACKEND_REVERT_SHARE: Final = "backend_revert_share"
 BACKEND_STOP_JOB: Final = "backend_stop_job"
 BACKEND_RECONCILE: Final = "backend_reconcile"
 MOVER_COPY: Final = "mover_copy"
+MOVER_FORGET: Final = "mover_forget"
 
 # Reconciler steps: activities on QUEUE
 FIND_LOST_OPERATIONS: Final = "find_lost_operations"

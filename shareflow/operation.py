@@ -226,10 +226,16 @@ class Operation(Generic[Result_co]):
             ended otherwise, because the request came after its point of no return.
 
         Raises:
-            CommandRefused: it had ended before.
+            CommandRefused: it had ended before, and not because it was cancelled.
         """
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
+                # The server takes a cancel for a closed workflow without a word.
+                status = (await self._handle.describe()).status
+                if status is WorkflowExecutionStatus.CANCELED:
+                    return True
+                if status is not WorkflowExecutionStatus.RUNNING:
+                    raise _too_late("cancel", self.id, status)
                 await self._handle.cancel(reason=reason)
         except (TimeoutError, RPCError) as error:
             if failures.is_missing(error):
@@ -326,14 +332,13 @@ class Operation(Generic[Result_co]):
     async def _refusal(self, command: str) -> ShareflowError:
         """Why a command met no open workflow: the operation has ended, or there is none."""
         try:
-            description = await self._handle.describe()
+            status = (await self._handle.describe()).status
         except RPCError as error:
             if not failures.is_missing(error):
                 return failures.from_rpc(error, self._wire.address)
             await self.view()  # raises NotFound when the inventory does not know it either
-            return CommandRefused(f"operation {self.id} has ended; {command} comes too late")
-        state = description.status.name.lower().replace("_", " ") if description.status else ENDED
-        return CommandRefused(f"operation {self.id} has ended ({state}); {command} comes too late")
+            status = None
+        return _too_late(command, self.id, status)
 
     async def _closed(self) -> None:
         """Return when the operation has ended, however it ended."""
@@ -391,6 +396,11 @@ class Operation(Generic[Result_co]):
                 hint="the reconciler restarts it; ask again in a minute",
             )
         return RESULTS.get(self.kind, OperationResult).model_validate_json(json.dumps(view.result))
+
+
+def _too_late(command: str, operation: str, status: WorkflowExecutionStatus | None) -> CommandRefused:
+    how = f" ({status.name.lower().replace('_', ' ')})" if status is not None else ""
+    return CommandRefused(f"operation {operation} has ended{how}; {command} comes too late")
 
 
 def _bare_status(operation: str, kind: str, phase: str) -> OperationStatus:

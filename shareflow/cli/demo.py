@@ -100,7 +100,7 @@ class Story:
 
     async def create_and_fill(self) -> None:
         """A share is a directory that can be used at once."""
-        self.say.act("create a share and fill it", "shareflow share create home '1 GiB' --zone a")
+        self.say.act("create a share and fill it", "shareflow share create home --size '1 GiB' --zone a")
         made = await self._done(await self.shares.create("home", "1 GiB", zone="a"))
         self.home = Path(made.export_locations[0])
         self.say.line(f"home: {size(made.size)} on {made.backend}/{made.pool}, at {self.home}")
@@ -153,7 +153,7 @@ class Story:
 
     async def resize(self) -> None:
         """Growing works; shrinking below what is in use is refused."""
-        self.say.act("grow it, and try to shrink it too far", "shareflow share resize home '3 GiB'")
+        self.say.act("grow it, and try to shrink it too far", "shareflow share resize home --size '3 GiB'")
         made = await self._done(await self.shares.resize("home", "3 GiB"))
         self.say.check(f"home has {size(made.size)}", ok=made.size == 3 * 2**30)
         try:

@@ -62,7 +62,9 @@ class Narrator:
             self._print(f"{len(failed)} of {len(self.checks)} checks FAILED: {'; '.join(failed)}", "bold red")
         else:
             self._print(f"All {len(self.checks)} checks held, in {seconds:.0f} s.", "bold green")
-            self._print("Go on with:  shareflow up    and in another terminal:  shareflow share create home '1 GiB'")
+            self._print(
+                "Go on with:  shareflow up    and in another terminal:  shareflow share create home --size '1 GiB'"
+            )
 
     def _print(self, words: str = "", style: str = "") -> None:
         if not self.silent:

@@ -144,8 +144,8 @@ def _sent(cli: Cli, operation: str, name: str, outcome: str, **more: Any) -> Non
 def _subject(view: OperationView) -> str:
     """What an operation is about, from its input."""
     request = view.request
-    names = [str(request[field]) for field in ("share", "snapshot", "name") if request.get(field)]
-    return "/".join(names[:2]) or view.share_id
+    fields = ("name",) if view.kind.startswith("CreateShare") else ("share", "snapshot", "name")
+    return "/".join(str(request[field]) for field in fields if request.get(field)) or view.share_id
 
 
 def _show_view(view: OperationView) -> None:

@@ -81,7 +81,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
         table.add_column(
             column.lstrip(">"),
             justify="right" if column.startswith(">") else "left",
-            no_wrap=not terminal,
+            no_wrap=not terminal or column == "ID",  # an id is there to be copied
             overflow="fold",
         )
     filled = [[cell if isinstance(cell, Text) else text(cell) for cell in row] for row in rows]

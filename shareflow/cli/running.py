@@ -120,7 +120,7 @@ def greet(embedded: Embedded) -> None:
     print_line()
     if embedded.server.port != _DEFAULT_PORT:
         print_line(f"export TEMPORAL_ADDRESS={embedded.server.address}")
-    print_line("shareflow share create home '1 GiB'")
+    print_line("shareflow share create home --size '1 GiB'")
     print_line("shareflow share list")
     print_line("temporal workflow start --task-queue shareflow --type CreateShare --workflow-id my-first \\")
     print_line("""    --input '{"name": "work", "size": "2 GiB"}'""")

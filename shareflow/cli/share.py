@@ -18,6 +18,7 @@ Snapshot = Annotated[str, typer.Argument(metavar="SNAPSHOT", help="name or id of
 NewName = Annotated[
     str, typer.Argument(metavar="NAME", help="of the new share: A-Z a-z 0-9 . _ -, at most 63 characters")
 ]
+Size = Annotated[str, typer.Option("--size", help="like '10 GiB', or whole bytes")]
 Zone = Annotated[str | None, typer.Option(help="only pools of this zone")]
 Backend = Annotated[str | None, typer.Option(help="only pools of this backend")]
 Pool = Annotated[str | None, typer.Option(help="only this pool")]
@@ -87,13 +88,13 @@ async def show(
     )
 
 
-@command(app, "create", example="shareflow share create home '10 GiB' --type standard", starts=True)
+@command(app, "create", example="shareflow share create home --size '10 GiB' --type standard", starts=True)
 async def create(
     cli: Cli,
     start: Start,
     *,
     name: NewName,
-    amount: Annotated[str, typer.Argument(metavar="SIZE", help="like '10 GiB', or whole bytes")],
+    amount: Size,
     kind: Annotated[str, typer.Option("--type", help="share type; see `shareflow type list`")] = "standard",
     zone: Zone = None,
     backend: Backend = None,
@@ -186,13 +187,13 @@ async def revert(cli: Cli, start: Start, share: Share, snapshot: Snapshot) -> No
         await cli.conclude(start, operation, f"{share} to {snapshot}")
 
 
-@command(app, "resize", example="shareflow share resize home '20 GiB'", starts=True)
+@command(app, "resize", example="shareflow share resize home --size '20 GiB'", starts=True)
 async def resize(
     cli: Cli,
     start: Start,
     *,
     share: Share,
-    amount: Annotated[str, typer.Argument(metavar="SIZE", help="like '20 GiB', or whole bytes")],
+    amount: Size,
 ) -> None:
     """Set a share's size. A shrink is refused when the bytes in use do not fit."""
     async with cli.shares() as shares:

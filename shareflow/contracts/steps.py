@@ -142,10 +142,16 @@ class CommitInput(StrictModel):
 
 
 class AbortInput(StrictModel):
-    """Take back everything an operation set aside or changed in the inventory, and release its claims."""
+    """Take back everything an operation set aside or changed in the inventory, and release its claims.
+
+    With ``kind`` and ``request`` an operation that had not even begun is recorded as ended, so that a late attempt to
+    begin it finds it over.
+    """
 
     operation: str
     failure: Failure
+    kind: str = ""
+    request: dict[str, Any] | None = None
 
 
 class Ended(StrictModel):

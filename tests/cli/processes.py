@@ -19,7 +19,7 @@ import psutil
 from tests.support.world import write_specs
 
 ROOT = Path(__file__).resolve().parents[2]
-SNAPSHOT_SECONDS = 4
+SNAPSHOT_SECONDS = 3
 
 
 def environment() -> dict[str, str]:

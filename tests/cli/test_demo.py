@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
 from shareflow.cli import exits
-from tests.cli.processes import ROOT, argv, environment, run
+from tests.cli.processes import ROOT, argv, environment, run, until
 
 
 @pytest.mark.timeout(240)
@@ -27,18 +26,19 @@ def test_demo_holds_every_check_and_leaves_nothing(tmp_path: Path, temporal_bina
 
 
 def test_interrupted_demo_stops_everything(tmp_path: Path, temporal_binary: Path) -> None:
-    """Ctrl-C in the middle ends all processes with the exit code of an interrupt."""
+    """A stop in the middle ends all processes with the exit code of an interrupt."""
     assert temporal_binary.exists()
     state = tmp_path / "state"
     playing = subprocess.Popen(
         argv("demo", "--state-dir", str(state)), cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True
     )
-    give_up = time.monotonic() + 60
-    while not (state / "up.json").exists():
-        assert time.monotonic() < give_up
-        time.sleep(0.1)
-    playing.terminate()
-    out, _ = playing.communicate(timeout=60)
+    try:
+        until(lambda: (state / "up.json").exists() or playing.poll() is not None, 60)
+        playing.terminate()
+        out, _ = playing.communicate(timeout=60)
+    finally:
+        playing.kill()
+        playing.wait(timeout=10)
     assert playing.returncode == exits.INTERRUPTED
     assert "stopped before the end" in out
     assert not [p for p in psutil.process_iter(["cmdline"]) if str(state) in " ".join(p.info["cmdline"] or [])]

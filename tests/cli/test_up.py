@@ -20,7 +20,7 @@ from tests.cli.processes import ROOT, Up, argv, environment, run, until
 def test_killed_worker_is_restarted_and_its_operation_goes_on(own_up: Up) -> None:
     """``kill -9`` of the worker in the middle of an operation is one line and a delay."""
     own_up.start()
-    own_up.json("share", "create", "home", "1GiB")
+    own_up.json("share", "create", "home", "--size", "1GiB")
     operation = own_up.run("share", "snapshot", "home", "monday", "--no-wait").out.strip()
     facts = own_up.facts or {}
     os.kill(facts["worker_pid"], signal.SIGKILL)
@@ -30,10 +30,11 @@ def test_killed_worker_is_restarted_and_its_operation_goes_on(own_up: Up) -> Non
     until(lambda: (own_up.facts or {}).get("worker_pid") not in {facts["worker_pid"], None}, 20)
 
 
+@pytest.mark.slow
 def test_killed_server_is_restarted_and_its_operation_goes_on(own_up: Up) -> None:
     """``kill -9`` of the server in the middle of an operation is one line and a delay, for a waiting client too."""
     own_up.start()
-    own_up.json("share", "create", "home", "1GiB")
+    own_up.json("share", "create", "home", "--size", "1GiB")
     facts = own_up.facts or {}
     waiting = subprocess.Popen(
         argv("share", "snapshot", "home", "monday", "--request-id", "k"),
@@ -47,11 +48,11 @@ def test_killed_server_is_restarted_and_its_operation_goes_on(own_up: Up) -> Non
     assert [s["name"] for s in own_up.json("share", "snapshots", "home")] == ["monday"]
 
 
-@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("which", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_stopped_leaves_no_process_and_started_again_goes_on(own_up: Up, which: signal.Signals) -> None:
     """Ctrl-C and SIGTERM end everything; the next start finds shares, and operations in flight end by themselves."""
     own_up.start()
-    own_up.json("share", "create", "home", "1GiB")
+    own_up.json("share", "create", "home", "--size", "1GiB")
     operation = own_up.run("share", "snapshot", "home", "monday", "--no-wait").out.strip()
     assert own_up.stop(which) == exits.OK
     assert own_up.processes() == []
@@ -64,7 +65,7 @@ def test_stopped_leaves_no_process_and_started_again_goes_on(own_up: Up, which: 
 def test_killed_leaves_no_process(own_up: Up) -> None:
     """``kill -9`` of ``up`` itself takes server and worker along, and the next start works."""
     own_up.start()
-    own_up.json("share", "create", "home", "1GiB")
+    own_up.json("share", "create", "home", "--size", "1GiB")
     own_up.stop(signal.SIGKILL)
     until(lambda: own_up.processes() == [], 10)
     (own_up.state_dir / "up.json").unlink()  # what a killed process leaves lying
@@ -155,13 +156,12 @@ def test_directory_that_cannot_be_written_is_one_line(tmp_path: Path, own_up: Up
     assert len(done.err.strip().splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_worker_that_keeps_dying_is_restarted_with_growing_pauses(own_up: Up) -> None:
     """A worker that dies again and again neither ends ``up`` nor keeps the machine busy."""
     own_up.start()
     for _ in range(3):
-        pid = (own_up.facts or {})["worker_pid"]
-        os.kill(pid, signal.SIGKILL)
-        until(lambda dead=pid: (own_up.facts or {}).get("worker_pid") not in {dead, None}, 30)
+        _kill_and_wait_for_the_next(own_up)
     assert own_up.said.count("the worker ended (SIGKILL)") == 3
     assert "starting it again in 2 s" in own_up.said
     began = time.monotonic()
@@ -171,3 +171,9 @@ def test_worker_that_keeps_dying_is_restarted_with_growing_pauses(own_up: Up) ->
 
 def _up(up: Up, *more: str) -> list[str]:
     return ["up", "--state-dir", str(up.state_dir), "--specs", str(up.specs), *more]
+
+
+def _kill_and_wait_for_the_next(up: Up) -> None:
+    dead = (up.facts or {})["worker_pid"]
+    os.kill(dead, signal.SIGKILL)
+    until(lambda: (up.facts or {}).get("worker_pid") not in {dead, None}, 30)

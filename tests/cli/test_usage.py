@@ -16,6 +16,7 @@ import typer
 from shareflow import errors
 from shareflow.cli import exits
 from shareflow.cli.main import app
+from shareflow.cli.main import run as run_here
 from shareflow.cli.output import safe
 from tests.cli.processes import ROOT, run
 
@@ -50,14 +51,22 @@ def test_every_command_of_the_product_is_there() -> None:
 
 
 @pytest.mark.parametrize("path", list(command_paths()), ids=" ".join)
-def test_every_command_helps_with_an_example_and_prints_json(path: tuple[str, ...]) -> None:
-    """``--help`` shows a whole example and the option for programs, quickly."""
+def test_every_command_helps_with_an_example_and_prints_json(
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``--help`` shows a whole example and the option for programs."""
+    assert run_here([*path, "--help"]) == exits.OK
+    said = capsys.readouterr().out
+    assert f"Example: shareflow {' '.join(path)}" in said
+    assert "--output" in said
+
+
+def test_help_is_quick() -> None:
+    """Nobody waits for ``--help``."""
+    run("--help")  # the first run may have to compile
     began = time.monotonic()
-    done = run(*path, "--help")
-    assert time.monotonic() - began < 3
-    assert done.code == 0
-    assert f"Example: shareflow {' '.join(path)}" in done.out
-    assert "--output" in done.out
+    assert run("share", "create", "--help").code == exits.OK
+    assert time.monotonic() - began < 2
 
 
 def test_help_loads_neither_the_sdk_nor_the_client() -> None:
@@ -66,7 +75,8 @@ def test_help_loads_neither_the_sdk_nor_the_client() -> None:
 import sys
 from shareflow.cli.main import run
 run(["share", "create", "--help"])
-sys.exit(" ".join({"temporalio", "sqlmodel", "yaml", "shareflow.client", "shareflow.contracts.reads"} & set(sys.modules)))
+heavy = {"temporalio", "sqlmodel", "yaml", "shareflow.client", "shareflow.contracts.reads"}
+sys.exit(" ".join(heavy & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stderr.strip() == ""
@@ -88,7 +98,7 @@ def test_every_error_has_an_exit_code() -> None:
     ("arguments", "words"),
     [
         (("share", "create"), "Missing argument"),
-        (("share", "create", "home", "1GiB", "--colour", "red"), "No such option"),
+        (("share", "create", "home", "--size", "1GiB", "--colour", "red"), "No such option"),
         (("share", "crate"), "No such command"),
         (("share", "list", "--limit", "-1"), "Invalid value"),
         (("share", "list", "--output", "xml"), "Invalid value"),

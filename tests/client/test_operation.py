@@ -81,7 +81,7 @@ async def test_progress_may_be_left_at_any_time(shares: shareflow.Shares, hold: 
 
 
 async def test_cancel_is_told_from_other_endings(shares: shareflow.Shares, hold: Hold, key: str) -> None:
-    """``cancel(wait=True)`` says whether the operation really ended cancelled."""
+    """A cancel says whether the operation really ended cancelled, and is refused once it has ended otherwise."""
     hold(f"{shares.project}:{key}")
     operation = await shares.create("home", 1, request_id=key)
     await operation.wait_for("waiting")
@@ -91,7 +91,9 @@ async def test_cancel_is_told_from_other_endings(shares: shareflow.Shares, hold:
     assert [share async for share in shares.list()] == []
     ended = await shares.create("home", 1)
     await ended.result()
-    assert await ended.cancel(wait=True) is False
+    with pytest.raises(shareflow.CommandRefused, match="has ended"):
+        await ended.cancel()
+    assert await operation.cancel(), "asking again changes nothing"
 
 
 async def test_deleted_returns_in_the_recycle_bin_and_restore_ends_the_operation(shares: shareflow.Shares) -> None:
@@ -212,6 +214,7 @@ async def test_handle_of_another_projects_operation_is_not_found(
     assert foreign.value.message.replace(started.id, "X") == missing.value.message.replace("create-share-0", "X")
 
 
+@pytest.mark.slow  # the server takes its time to forget
 async def test_operation_that_the_server_forgot_answers_from_the_inventory(
     shares: shareflow.Shares, world: World
 ) -> None:
