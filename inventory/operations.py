@@ -8,21 +8,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, select, update
 
-from inventory import tables
+from inventory import claims, tables
 from inventory.audit import Actor
-from inventory.database import now
+from inventory.database import insert_absent, now
 from shareflow.contracts.operations import OperationState
 from shareflow.contracts.steps import Failure
 from shareflow.errors import NotFound, RequestReused
 
 ENDED = (OperationState.SUCCEEDED, OperationState.FAILED_CLEAN)
 
+# Built once: on the way of every operation, building a statement costs as much as running it.
+_IS = tables.operations.c.id == bindparam("operation")
+_FETCH = select(tables.operations).where(_IS).with_for_update()
+_NOTE = update(tables.operations).where(_IS)
+_END = _NOTE.where(tables.operations.c.state.not_in([state.value for state in ENDED]))
+
 
 def request_digest(kind: str, request: Mapping[str, Any]) -> str:
-    """SHA-256 of a request's kind and content, whatever the order of its fields."""
-    body = json.dumps([kind, request], sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
+    """SHA-256 of a request's kind and content, whatever the order of its fields.
+
+    Who asked and why is no part of it: the same request may be sent again by somebody else.
+    """
+    content = {key: value for key, value in request.items() if key not in ("by", "reason")}
+    body = json.dumps([kind, content], sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
     return hashlib.sha256(body.encode()).hexdigest()
 
 
@@ -55,7 +65,7 @@ class OpenOperation:
         return self.state in ENDED
 
 
-def _opened(row: RowMapping) -> OpenOperation:
+def _opened(row: Mapping[str, Any] | RowMapping) -> OpenOperation:
     return OpenOperation(
         id=row["id"],
         project=row["project"],
@@ -74,10 +84,12 @@ def _opened(row: RowMapping) -> OpenOperation:
 
 
 def fetch(connection: Connection, operation: str) -> OpenOperation | None:
-    """The operation's row, locked until the transaction ends."""
-    statement = select(tables.operations).where(tables.operations.c.id == operation).with_for_update()
-    row = connection.execute(statement).mappings().first()
-    return None if row is None else _opened(row)
+    """The operation's row, locked until the transaction ends, together with the rows of what it claims."""
+    row = connection.execute(_FETCH, {"operation": operation}).mappings().first()
+    if row is None:
+        return None
+    claims.lock(connection, operation)
+    return _opened(row)
 
 
 def get(connection: Connection, operation: str) -> OpenOperation:
@@ -96,14 +108,22 @@ def open_or_find(connection: Connection, operation: str, kind: str, request: dic
     """
     fingerprint = request_digest(kind, request)
     found = fetch(connection, operation)
-    if found is not None:
-        if found.kind != kind or request_digest(found.kind, found.request) != fingerprint:
-            raise RequestReused(
-                f"request id {operation!r} belongs to an earlier request with other content",
-                hint="use a new id for a new request",
-            )
-        return found
-    row = {
+    if found is None:
+        row = _new_row(operation, kind, request, fingerprint)
+        if insert_absent(connection, tables.operations, row):
+            return _opened(row)
+        # Window: on PostgreSQL another attempt opened it since we looked; its row is as good.
+        found = get(connection, operation)
+    if found.kind != kind or request_digest(found.kind, found.request) != fingerprint:
+        raise RequestReused(
+            f"request id {operation!r} belongs to an earlier request with other content",
+            hint="use a new id for a new request",
+        )
+    return found
+
+
+def _new_row(operation: str, kind: str, request: dict[str, Any], fingerprint: str) -> dict[str, Any]:
+    return {
         "id": operation,
         "project": request["project"],
         "kind": kind,
@@ -111,6 +131,10 @@ def open_or_find(connection: Connection, operation: str, kind: str, request: dic
         "share_id": "",
         "request": request,
         "request_digest": fingerprint,
+        "begun": None,
+        "result": None,
+        "failure": None,
+        "placement": None,
         "recovery": "",
         "no_return": False,
         "left_over": "",
@@ -118,27 +142,11 @@ def open_or_find(connection: Connection, operation: str, kind: str, request: dic
         "reason": request["reason"],
         "created_at": now(),
     }
-    connection.execute(insert(tables.operations).values(row))
-    return OpenOperation(
-        id=operation,
-        project=request["project"],
-        kind=kind,
-        state=OperationState.RUNNING,
-        request=request,
-        begun=None,
-        result=None,
-        failure=None,
-        placement=None,
-        recovery="",
-        no_return=False,
-        by=request["by"],
-        reason=request["reason"],
-    )
 
 
 def note(connection: Connection, operation: str, **values: Any) -> None:
     """Set columns of an operation's row (``begun``, ``placement``, ``waiting_for``, ``share_id`` ...)."""
-    connection.execute(update(tables.operations).where(tables.operations.c.id == operation).values(**values))
+    connection.execute(_NOTE, {"operation": operation, **values})
 
 
 def end(
@@ -151,14 +159,14 @@ def end(
 ) -> None:
     """Write the ending; an operation that has ended already keeps its first one."""
     connection.execute(
-        update(tables.operations)
-        .where(tables.operations.c.id == operation, tables.operations.c.state.not_in([s.value for s in ENDED]))
-        .values(
-            state=state.value,
-            result=result,
-            failure=None if failure is None else failure.model_dump(),
-            waiting_for=None,
-            left_over="",
-            ended_at=now(),
-        )
+        _END,
+        {
+            "operation": operation,
+            "state": state.value,
+            "result": result,
+            "failure": None if failure is None else failure.model_dump(),
+            "waiting_for": None,
+            "left_over": "",
+            "ended_at": now(),
+        },
     )
