@@ -37,6 +37,7 @@ from shareflow.contracts.steps import Limits
 from shareflow.converter import data_converter
 from shareflow.errors import ServerUnavailable, ShareflowError
 from shareflow.interceptor import OneInput
+from shareflow.keptcode import keep_code
 from shareflow.process import leave
 from shareflow.schedules import ensure_schedules
 from shareflow.server.readiness import ensure_search_attributes
@@ -85,7 +86,8 @@ async def connect(address: str | None, namespace: str | None) -> Client:
 
 
 def sandbox() -> SandboxedWorkflowRunner:
-    """The workflow sandbox: on, with our light modules passed through."""
+    """The workflow sandbox: on, with our light modules passed through, and code as it was when the worker started."""
+    keep_code("workflows")
     return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
 
 

@@ -6,6 +6,7 @@ Every step can be tried again at any time: the driver finds what an earlier atte
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -66,8 +67,10 @@ _MOMENTS = {
         names.BACKEND_REVERT_SHARE,
         names.BACKEND_STOP_JOB,
         names.MOVER_COPY,
+        names.MOVER_FORGET,
     )
 }
+HANGING = 32
 
 
 def ref_of(place: ObjectPlace) -> ObjectRef:
@@ -75,9 +78,17 @@ def ref_of(place: ObjectPlace) -> ObjectRef:
     return ObjectRef(pool=place.pool, name=place.object)
 
 
+TAKES_BACK = ("undo-", "readmit")
+
+
 def call_of(step: BackendCall) -> Call:
-    """Idempotency key and fencing number of a driver call."""
-    return Call(deployment=step.deployment, operation=step.operation, step=step.step, epoch=step.epoch)
+    """Idempotency key and fencing number of a driver call.
+
+    Each claim has two fencing numbers on a backend: steps that take something back have the higher one, so that a late
+    attempt of the step before changes nothing after them.
+    """
+    fence = 2 * step.epoch + step.step.startswith(TAKES_BACK)
+    return Call(deployment=step.deployment, operation=step.operation, step=step.step, epoch=fence)
 
 
 def _answer(share: ShareObject) -> BackendAnswer:
@@ -125,6 +136,12 @@ class _Progress:
         return True
 
 
+def _forget(future: asyncio.Future[Any]) -> None:
+    """Take note of what became of a call that was given up, so that nobody warns of it."""
+    if not future.cancelled():
+        future.exception()
+
+
 def _other(step: BackendCall) -> ObjectPlace:
     if step.other is None:
         raise Rejected(f"step {step.step} names no second object")
@@ -137,10 +154,14 @@ class _Runner:
     def __init__(self, services: Services, backend: str, slots: int) -> None:
         self.services = services
         self.backend = backend
-        self._threads = ThreadPoolExecutor(max_workers=slots * 2, thread_name_prefix=f"backend-{backend}")
+        # Calls that hang past their limit keep their threads; there is room for many before they stop the others.
+        self._threads = ThreadPoolExecutor(max_workers=slots + HANGING, thread_name_prefix=f"backend-{backend}")
 
     async def call(self, name: str, step: BackendCall, action: Callable[[], T]) -> T:
-        """One fenced driver call in a thread. A cancel waits for the call to end: its effect must be known."""
+        """One fenced driver call in a thread. A cancel waits for the call to end, within its limit.
+
+        A call that hangs past its limit is given up: whether it acts later is unknown, and the driver's fences decide.
+        """
         moments = _MOMENTS[name]
 
         def attempt() -> T:
@@ -163,15 +184,20 @@ class _Runner:
     async def _heartbeating(self, future: asyncio.Future[T]) -> T:
         timeout = activity.info().heartbeat_timeout
         interval = timeout.total_seconds() / 3 if timeout else 5.0
+        limit = self.services.limits.call
+        deadline = time.monotonic() + limit
         cancelled: asyncio.CancelledError | None = None
         while True:
             try:
-                done, _ = await asyncio.wait([future], timeout=interval)
+                done, _ = await asyncio.wait([future], timeout=min(interval, max(deadline - time.monotonic(), 0)))
             except asyncio.CancelledError as error:
                 cancelled = error
                 continue
             if done:
                 break
+            if time.monotonic() >= deadline:
+                future.add_done_callback(_forget)
+                raise cancelled or Unknown(f"no answer within {limit:g} s; the call may still be running")
             activity.heartbeat(*activity.info().heartbeat_details[:1])
         result = future.result()
         if cancelled is not None and not isinstance(result, Job):
@@ -357,8 +383,16 @@ class BackendSteps:
 
     @activity.defn(name=names.BACKEND_STOP_JOB)
     async def stop_job(self, step: BackendCall) -> BackendAnswer:
-        """Stop the job of an earlier step; ``done`` says whether it was over first."""
-        stopped = await self._runner.call(names.BACKEND_STOP_JOB, step, lambda: self.driver.cancel_job(call_of(step)))
+        """Stop the job of an earlier step on a share, for good; ``done`` says whether it was over first."""
+        call = call_of(step)
+        later = dataclasses.replace(call, epoch=call.epoch + 1)
+
+        def stop() -> Job:
+            # The fence goes up first: a call that hangs somewhere must not start the job once it was looked for.
+            self.driver.set_access_mode(ref_of(step.target), AccessMode.RW, dataclasses.replace(later, step="fence"))
+            return self.driver.cancel_job(later)
+
+        stopped = await self._runner.call(names.BACKEND_STOP_JOB, step, stop)
         return BackendAnswer(done=stopped.state is JobState.DONE)
 
 
@@ -373,7 +407,7 @@ class MoverSteps:
 
     def activities(self) -> list[Callable[..., Any]]:
         """The activity functions to register on the mover's queue."""
-        return [self.copy]
+        return [self.copy, self.forget]
 
     def close(self) -> None:
         """Stop the copies that this process runs; they go on where they were with the next attempt."""
@@ -392,7 +426,7 @@ class MoverSteps:
     @activity.defn(name=names.MOVER_COPY)
     async def copy(self, step: BackendCall) -> BackendAnswer:
         """Copy a snapshot's files into a share, verified; found again after a crash."""
-        source, job = _other(step), call_of(step).key
+        source, job = _other(step), _copy_job(step)
 
         def start() -> Job:
             return self._mover.start(job, self._path(source), self._path(step.target), CopyOptions())
@@ -402,3 +436,14 @@ class MoverSteps:
         # or compares once more.
         await asyncio.get_running_loop().run_in_executor(None, self._mover.forget, job)
         return BackendAnswer(size=step.target.size)
+
+    @activity.defn(name=names.MOVER_FORGET)
+    async def forget(self, step: BackendCall) -> BackendAnswer:
+        """End a copy that is not wanted any more, with its process and its record; a missing one is done."""
+        await self._runner.call(names.MOVER_FORGET, step, lambda: self._mover.forget(_copy_job(step)))
+        return BackendAnswer()
+
+
+def _copy_job(step: BackendCall) -> str:
+    """The name of a copy: an operation that goes to another pool copies anew."""
+    return f"{call_of(step).key}/{step.target.object}"

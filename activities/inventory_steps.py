@@ -2,6 +2,8 @@
 
 A step that comes twice (its worker died before the answer arrived, or the commit's outcome was unknown) finds what the
 first one did and gives the same answer: the operation's row keeps ``begun``, ``result`` and ``failure``.
+
+No cancel or time-out is raised inside their threads: it could come between taking and giving back the writer's lock.
 """
 
 from __future__ import annotations
@@ -135,7 +137,7 @@ class InventorySteps:
             raise InvalidInput(f"{operation.kind} has no recycle bin", field="kind")
         return recipe
 
-    @activity.defn(name=names.BEGIN)
+    @activity.defn(name=names.BEGIN, no_thread_cancel_exception=True)
     def begin(self, step: BeginInput) -> Begun:
         """Open, claim, check, reserve and place. A refusal ends the operation failed-clean and is raised."""
         try:
@@ -191,11 +193,15 @@ class InventorySteps:
 
     def _running(self, connection: Connection, operation: str) -> tuple[OpenOperation, Begun]:
         found = operations.get(connection, operation)
-        if found.ended or found.begun is None:
-            raise StaleClaim(f"operation {operation} is {found.state.value}, nothing more can be done in its name")
-        return found, Begun.model_validate(found.begun, strict=False)
+        return found, self._begun(found)
 
-    @activity.defn(name=names.PLACE_AGAIN)
+    @staticmethod
+    def _begun(found: OpenOperation) -> Begun:
+        if found.ended or found.begun is None:
+            raise StaleClaim(f"operation {found.id} is {found.state.value}, nothing more can be done in its name")
+        return Begun.model_validate(found.begun, strict=False)
+
+    @activity.defn(name=names.PLACE_AGAIN, no_thread_cancel_exception=True)
     def place_again(self, step: PlaceAgainInput) -> Begun:
         """Take the next-best pool after one refused. Raises NoPoolFits when none is left."""
         try:
@@ -213,24 +219,26 @@ class InventorySteps:
                     operations.note(connection, step.operation, placement=error.__cause__.placement)
             raise
 
-    @activity.defn(name=names.COMMIT)
+    @activity.defn(name=names.COMMIT, no_thread_cancel_exception=True)
     def commit(self, step: CommitInput) -> Ended:
         """Make the outcome true, end the operation, release its claims. Repeated: the recorded result."""
         with self._step(names.COMMIT, step.operation) as connection:
             operation = operations.get(connection, step.operation)
             if operation.state is OperationState.SUCCEEDED:
                 return Ended(result=operation.result)
-            operation, begun = self._running(connection, step.operation)
+            begun = self._begun(operation)
             claims.check(connection, operation.id, [*begun.fences, *begun.item_fences])
             result = self._recipe(operation.kind).commit(connection, operation, begun, step)
             operations.end(connection, operation.id, OperationState.SUCCEEDED, result=result)
             return Ended(result=result, wake=claims.release(connection, operation.id))
 
-    @activity.defn(name=names.ABORT)
+    @activity.defn(name=names.ABORT, no_thread_cancel_exception=True)
     def abort(self, step: AbortInput) -> Ended:
         """Take everything back, end the operation failed-clean, release its claims. Repeated: nothing more happens."""
         with self._step(names.ABORT, step.operation) as connection:
             operation = operations.fetch(connection, step.operation)
+            if operation is None and step.request is not None:
+                operation = operations.open_or_find(connection, step.operation, step.kind, step.request)
             if operation is None or operation.ended:
                 return Ended(result=operation.result if operation else None)
             if operation.begun is not None:
@@ -242,7 +250,7 @@ class InventorySteps:
             operations.end(connection, operation.id, OperationState.FAILED_CLEAN, failure=step.failure)
             return Ended(wake=wake)
 
-    @activity.defn(name=names.MARK)
+    @activity.defn(name=names.MARK, no_thread_cancel_exception=True)
     def mark(self, step: MarkInput) -> None:
         """Record how a running operation fares: past the point of no return, or in need of an operator."""
         with self._step(names.MARK, step.operation) as connection:
@@ -256,7 +264,7 @@ class InventorySteps:
                     no_return=operation.no_return or step.no_return,
                 )
 
-    @activity.defn(name=names.SOFT_DELETED)
+    @activity.defn(name=names.SOFT_DELETED, no_thread_cancel_exception=True)
     def soft_deleted(self, step: CommandStep) -> Begun:
         """The share is in the recycle bin."""
         with self._step(names.SOFT_DELETED, step.operation) as connection:
@@ -265,7 +273,7 @@ class InventorySteps:
             self._keep(connection, operation, binned)
             return binned
 
-    @activity.defn(name=names.RETENTION)
+    @activity.defn(name=names.RETENTION, no_thread_cancel_exception=True)
     def retention(self, step: CommandStep) -> RetentionResult:
         """Move the purge of a share in the recycle bin."""
         with self._step(names.RETENTION, step.operation) as connection:
@@ -274,7 +282,7 @@ class InventorySteps:
             self._keep(connection, operation, extended)
             return result
 
-    @activity.defn(name=names.RESTORE_ROWS)
+    @activity.defn(name=names.RESTORE_ROWS, no_thread_cancel_exception=True)
     def restore_rows(self, step: CommandStep) -> None:
         """The share leaves the recycle bin; its name is taken from here on."""
         with self._step(names.RESTORE_ROWS, step.operation) as connection:
@@ -282,7 +290,7 @@ class InventorySteps:
             restored = self._delete_recipe(operation).restore(connection, operation, begun, step)
             self._keep(connection, operation, restored)
 
-    @activity.defn(name=names.BEGIN_PURGE)
+    @activity.defn(name=names.BEGIN_PURGE, no_thread_cancel_exception=True)
     def begin_purge(self, step: CommandStep) -> PurgeBegun:
         """The point of no return of a deletion."""
         with self._step(names.BEGIN_PURGE, step.operation) as connection:

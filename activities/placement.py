@@ -9,9 +9,11 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
+from dsl.decision import Kind
 from dsl.documents import ShareTypeSpec
 from dsl.placement import Decision, PlacementRequest, PoolView, place
 from inventory import reservations, resources
+from shareflow.contracts.units import format_size
 from shareflow.errors import NoPoolFits, NotFound
 
 
@@ -86,7 +88,13 @@ def choose(
     for pool in ranked:
         if reservations.reserve_capacity(connection, operation, pool, request.size):
             return rows[pool], kept(decision, chosen=pool)
-    nowhere = NoPoolFits(decision.explanation(), hint="shareflow spec explain shows every pool")
+    wanted = f"{format_size(request.size)} of type {request.type.name!r}"
+    too_big = any(verdict.failed[0].kind is Kind.CAPACITY for verdict in decision.nearest(1))
+    nowhere = NoPoolFits(
+        f"{wanted}: {decision.explanation()}",
+        field="size" if too_big else "",
+        hint="shareflow spec explain shows every pool",
+    )
     nowhere.placement = kept(decision, chosen=None)
     raise nowhere
 

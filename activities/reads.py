@@ -70,7 +70,7 @@ class Reads:
         return [*(self._activity(*question) for question in QUESTIONS), unknown_read]
 
     def _activity(self, name: str, model: type[StrictModel], question: Question) -> Callable[..., Any]:
-        @activity.defn(name=name)
+        @activity.defn(name=name, no_thread_cancel_exception=True)
         def answer(asked: RawValue) -> Any:
             # Read here and not by the worker, which would try again and again what it cannot read.
             query = activity.payload_converter().from_payload(asked.payload, model)

@@ -140,7 +140,7 @@ class ClaimsReconciler:
         self._steps.abort(AbortInput(operation=lost.operation, failure=gone))
         return None
 
-    @activity.defn(name=names.REPORT_STRAYS)
+    @activity.defn(name=names.REPORT_STRAYS, no_thread_cancel_exception=True)
     def report_strays(self, _query: ReconcileClaimsInput) -> ReconcileClaimsResult:
         """Give back claims of operations that are over; report passing states that nobody holds."""
         with translated(), self._services.database.write() as connection:

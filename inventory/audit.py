@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, Row, RowMapping, Select, Table, Update, bindparam, select, update
 
 from inventory import tables
 from inventory.database import now
 from shareflow.errors import StaleClaim
+
+GONE = "gone"
+"""The last state in the chain of a resource that was removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +70,26 @@ def record(
     at = now()
     fields = _fields(actor, kind, resource, revision, before, after, why, at)
     value = digest(previous, fields)
-    connection.execute(tables.audit.insert().values({**fields, "at": at, "digest": value}))
+    connection.execute(_RECORD, {**fields, "at": at, "digest": value})
     return value
+
+
+_RECORD = tables.audit.insert()
+
+
+@cache
+def _held(table: Table) -> Select[Any]:
+    return select(table).where(table.c.id == bindparam("resource")).with_for_update()
+
+
+@cache
+def _changed(table: Table) -> Update:
+    return update(table).where(
+        table.c.id == bindparam("resource"),
+        table.c.claimed_by == bindparam("operation"),
+        table.c.epoch == bindparam("held_epoch"),
+        table.c.revision == bindparam("before"),
+    )
 
 
 def change(
@@ -78,67 +102,81 @@ def change(
     epoch: int | None = None,
     why: str = "",
     **values: Any,
-) -> None:
-    """Change a claimed share's or snapshot's status and columns, with its audit row.
+) -> RowMapping:
+    """Change a claimed share's or snapshot's status and columns, with its audit row; returns the row as it was before.
 
     Raises:
         StaleClaim: the operation does not hold the resource, or holds it under another epoch; nothing was changed.
     """
-    row = connection.execute(
-        select(table.c.status, table.c.revision, table.c.audit_digest, table.c.epoch, table.c.claimed_by).where(
-            table.c.id == resource
-        )
-    ).first()
+    row = connection.execute(_held(table), {"resource": resource}).mappings().first()
     kind = table.name.removesuffix("s")
-    if row is None or row.claimed_by != actor.operation or (epoch is not None and row.epoch != epoch):
+    if row is None or row["claimed_by"] != actor.operation or (epoch is not None and row["epoch"] != epoch):
         raise StaleClaim(f"operation {actor.operation} no longer holds {kind} {resource}")
     head = record(
         connection,
         actor,
         kind,
         resource,
-        revision=row.revision + 1,
-        previous=row.audit_digest,
-        before=row.status,
+        revision=row["revision"] + 1,
+        previous=row["audit_digest"],
+        before=row["status"],
         after=after,
         why=why,
     )
-    changed = connection.execute(
-        update(table)
-        .where(
-            table.c.id == resource,
-            table.c.claimed_by == actor.operation,
-            table.c.epoch == row.epoch,
-            table.c.revision == row.revision,
-        )
-        .values(status=after, revision=row.revision + 1, audit_digest=head, **values)
-    )
-    if changed.rowcount != 1:
+    held = {
+        "resource": resource,
+        "operation": actor.operation,
+        "held_epoch": row["epoch"],
+        "before": row["revision"],
+    }
+    written = {"status": after, "revision": row["revision"] + 1, "audit_digest": head, **values}
+    if connection.execute(_changed(table), {**held, **written}).rowcount != 1:
         raise StaleClaim(f"operation {actor.operation} lost {kind} {resource} while it changed it")
+    return row
 
 
-def remove(
-    connection: Connection, actor: Actor, table: Table, resource: str, *, after: str = "gone", why: str = ""
-) -> None:
+def remove(connection: Connection, actor: Actor, table: Table, resource: str, *, why: str = "") -> None:
     """Delete a claimed share's or snapshot's row; its audit rows stay, closed by one more."""
-    change(connection, actor, table, resource, after=after, why=why)
+    change(connection, actor, table, resource, after=GONE, why=why)
     connection.execute(table.delete().where(table.c.id == resource, table.c.claimed_by == actor.operation))
 
 
 def broken_chains(connection: Connection) -> list[str]:
-    """Ids of resources whose audit chain has a gap or a digest that does not match; empty when all is intact."""
-    broken: list[str] = []
-    previous, resource, revision = "", "", 0
+    """Ids of resources whose audit chain was tampered with; empty when all is intact.
+
+    Found are a gap, a digest that does not match, rows cut off at the end, a status changed past the audit, and a
+    chain that is missing: a resource's row keeps the head of its chain, and the chain of one that is gone says so.
+    """
+    heads = _heads(connection)
     ordered = select(tables.audit).order_by(tables.audit.c.resource_id, tables.audit.c.revision)
-    for row in connection.execute(ordered):
-        if row.resource_id != resource:
-            previous, resource, revision = "", row.resource_id, 0
-        fields = {
-            key: getattr(row, key)
-            for key in ("resource_kind", "resource_id", "revision", "project", "operation", "before", "after", "why")
-        }
-        fields |= {"requested_by": row.requested_by, "at": row.at.isoformat(timespec="microseconds")}
-        if row.revision != revision + 1 or row.digest != digest(previous, fields):
-            broken.append(resource)
-        previous, revision = row.digest, row.revision
-    return sorted(set(broken))
+    rows = connection.execute(ordered, execution_options={"yield_per": 1000})
+    broken = [
+        resource
+        for resource, chain in groupby(rows, key=lambda row: str(row.resource_id))
+        if not _intact(chain, heads.pop(resource, None))
+    ]
+    return sorted([*broken, *heads])
+
+
+def _heads(connection: Connection) -> dict[str, tuple[int, str, str]]:
+    heads: dict[str, tuple[int, str, str]] = {}
+    for table in (tables.shares, tables.snapshots):
+        for row in connection.execute(select(table.c.id, table.c.revision, table.c.audit_digest, table.c.status)):
+            heads[row.id] = (row.revision, row.audit_digest, row.status)
+    return heads
+
+
+def _intact(chain: Iterator[Row[Any]], head: tuple[int, str, str] | None) -> bool:
+    revision, previous, status, whole = 0, "", "", True
+    for row in chain:
+        whole = whole and row.revision == revision + 1 and row.digest == digest(previous, _recorded(row))
+        revision, previous, status = row.revision, row.digest, row.after
+    return whole and (status == GONE if head is None else head == (revision, previous, status))
+
+
+def _recorded(row: Row[Any]) -> dict[str, Any]:
+    fields = {
+        key: getattr(row, key)
+        for key in ("resource_kind", "resource_id", "revision", "project", "operation", "before", "after", "why")
+    }
+    return fields | {"requested_by": row.requested_by, "at": row.at.isoformat(timespec="microseconds")}

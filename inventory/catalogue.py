@@ -1,4 +1,7 @@
-"""What the specs declare, as rows: backends, pools, share types, quotas. Applied whole, by any worker, any number of times."""
+"""What the specs declare, as rows: backends, pools, share types, quotas.
+
+Applied whole, by any worker, any number of times.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,10 @@ from typing import Any
 from sqlalchemy import Connection, Table, insert, select, update
 
 from inventory import tables
-from inventory.database import now
+from inventory.database import Turn, now
 from inventory.reservations import DEFAULT_PROJECT
 
 POOL_IDS = uuid.UUID("6f0d1c5e-3f9f-4d53-9a3e-6a1f5a0c7b52")
-_ADVISORY_LOCK = 7265092
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,7 @@ def _upsert(connection: Connection, table: Table, key: Mapping[str, Any], values
 
 def apply(connection: Connection, catalogue: Catalogue) -> None:
     """Make the rows say what the specs say. What no spec declares any more is retired, never removed."""
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
+    Turn.ACCOUNTS.take(connection)
     _apply_backends(connection, catalogue.backends)
     _apply_types(connection, catalogue.types)
     _apply_quotas(connection, catalogue.quotas)
@@ -102,8 +103,9 @@ def _apply_backends(connection: Connection, rows: Sequence[BackendRow]) -> None:
             "document": dict(backend.document),
             "reachable": backend.reachable,
             "retired": False,
-            "seen_at": now() if backend.reachable else None,
         }
+        if backend.reachable:
+            values["seen_at"] = now()
         _upsert(connection, tables.backends, {"name": backend.name}, values)
         for pool in backend.pools:
             _apply_pool(connection, backend, pool)
@@ -134,6 +136,7 @@ def _figures(pool: PoolRow) -> dict[str, Any]:
 
 def refresh(connection: Connection, backend: str, pools: Sequence[PoolRow]) -> None:
     """A backend answered: it is reachable, and these are its pools' figures now."""
+    Turn.ACCOUNTS.take(connection)
     connection.execute(
         update(tables.backends).where(tables.backends.c.name == backend).values(reachable=True, seen_at=now())
     )
@@ -163,14 +166,12 @@ def _apply_quotas(connection: Connection, rows: Sequence[QuotaRow]) -> None:
     quotas = tables.quotas
     default = next((row for row in rows if row.project == DEFAULT_PROJECT), QuotaRow(DEFAULT_PROJECT, None, None, None))
     own = {row.project: row for row in rows}
-    unused = {"shares_used": 0, "bytes_used": 0, "snapshots_used": 0}
     for project in connection.execute(select(quotas.c.project)).scalars().all():
         row = own.pop(project, None)
-        connection.execute(
-            update(quotas).where(quotas.c.project == project).values(own_limits=row is not None, **_limits(row or default))
-        )
+        values = {"own_limits": row is not None, **_limits(row or default)}
+        connection.execute(update(quotas).where(quotas.c.project == project).values(values))
     for row in own.values():
-        connection.execute(insert(quotas).values(project=row.project, own_limits=True, **_limits(row), **unused))
+        connection.execute(insert(quotas).values(project=row.project, own_limits=True, **_limits(row)))
 
 
 def _limits(row: QuotaRow) -> dict[str, int | None]:

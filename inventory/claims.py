@@ -1,22 +1,24 @@
 """Claims: who may change what, in order of arrival.
 
 An operation asks for all its resources in one transaction and gets all of them or a place in every line. The ticket of
-its first request orders it in all lines. Somebody blocks it who already *holds* an incompatible claim, or who waits with
-an *earlier* ticket. Nobody can wait in a circle: among those who wait, everybody waits for earlier tickets only, and
-whoever holds something holds all it asked for (a deleted share adds its snapshots with the ticket it already has, and a
-holder of one of those needs nothing else).
+its first request orders it in all lines. Somebody blocks it who already *holds* an incompatible claim, or who waits
+with an *earlier* ticket. Nobody can wait in a circle: among those who wait, everybody waits for earlier tickets only,
+and whoever holds something holds all it asked for (a deleted share adds its snapshots with the ticket it already has,
+and a holder of one of those needs nothing else).
 
 The resource rows are locked in sorted order before the ticket is drawn, so that tickets agree with the order in which
-the lines were joined, also on PostgreSQL where transactions overlap.
+the lines were joined, also on PostgreSQL where transactions overlap. Leaving a line takes the same locks, so that
+somebody who joins meanwhile is either seen and woken, or no longer waits for who left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import groupby
+from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, Table, and_, delete, insert, select, update
+from sqlalchemy import Connection, Row, Table, bindparam, delete, insert, null, select, update
 
 from inventory import tables
 from shareflow.contracts.steps import Fence
@@ -24,6 +26,25 @@ from shareflow.errors import Busy, NotFound, StaleClaim
 
 Mode = Literal["exclusive", "shared"]
 CLAIMABLE: dict[str, Table] = {"share": tables.shares, "snapshot": tables.snapshots}
+
+# Built once: on the way of every operation, building a statement costs as much as running it.
+_CLAIM = insert(tables.claims)
+_OF = tables.claims.c.operation == bindparam("of")
+_HELD = select(tables.claims.c.resource_id, tables.claims.c.epoch).where(_OF, tables.claims.c.granted.is_(True))
+_LEAVE = delete(tables.claims).where(_OF).returning(tables.claims.c.resource_id)
+_LET_GO = [
+    update(table)
+    .where(table.c.claimed_by == bindparam("of"))
+    .values(claimed_by=null())
+    .returning(table.c.id.label("resource_id"))
+    for table in CLAIMABLE.values()
+]
+_DROP_TICKET = delete(tables.tickets).where(tables.tickets.c.operation == bindparam("of"))
+_LINE = (
+    select(tables.claims.c.resource_id, tables.claims.c.operation, tables.claims.c.mode, tables.claims.c.granted)
+    .where(tables.claims.c.resource_id.in_(bindparam("resources", expanding=True)))
+    .order_by(tables.claims.c.resource_id, tables.claims.c.granted.desc(), tables.claims.c.ticket)
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -48,15 +69,38 @@ class Answer:
         return not self.waiting_for
 
 
+def _lock_rows(connection: Connection, kind: str, ids: Iterable[str]) -> dict[str, int]:
+    """Lock rows of one kind in the order of their ids; returns the epochs of those that exist."""
+    table = CLAIMABLE[kind]
+    statement = select(table.c.id, table.c.epoch).where(table.c.id.in_(sorted(set(ids)))).order_by(table.c.id)
+    return {row.id: row.epoch for row in connection.execute(statement.with_for_update())}
+
+
+def lock(connection: Connection, operation: str) -> None:
+    """Lock the rows of everything the operation holds or waits for until the transaction ends: shares, then snapshots.
+
+    A transaction that changes several of them does this first, so that two never wait for each other.
+    """
+    if connection.dialect.name == "sqlite":
+        return  # one writer at a time
+    claims = tables.claims
+    mine = connection.execute(
+        select(claims.c.resource_kind, claims.c.resource_id).where(claims.c.operation == operation)
+    ).all()
+    for kind in CLAIMABLE:
+        ids = [row.resource_id for row in mine if row.resource_kind == kind]
+        if ids:
+            _lock_rows(connection, kind, ids)
+
+
 def _lock(connection: Connection, wants: Sequence[Want]) -> dict[str, int]:
     epochs: dict[str, int] = {}
-    for kind, table in CLAIMABLE.items():
-        ids = sorted(want.id for want in wants if want.kind == kind)
+    for kind in CLAIMABLE:
+        ids = [want.id for want in wants if want.kind == kind]
         if not ids:
             continue
-        statement = select(table.c.id, table.c.epoch).where(table.c.id.in_(ids)).order_by(table.c.id).with_for_update()
-        epochs |= {row.id: row.epoch for row in connection.execute(statement)}
-        missing = [identifier for identifier in ids if identifier not in epochs]
+        epochs |= _lock_rows(connection, kind, ids)
+        missing = sorted(set(ids) - epochs.keys())
         if missing:
             raise NotFound(f"{kind} {missing[0]} does not exist", hint="it may have been deleted meanwhile")
     return epochs
@@ -70,28 +114,27 @@ def _ticket(connection: Connection, operation: str) -> int:
     return int(known or 0)
 
 
-def _blocks(claim: Row[tuple[object, ...]], want: Want, ticket: int) -> bool:
-    if claim.mode == "shared" and want.mode == "shared":
-        return False
-    return bool(claim.granted or claim.ticket < ticket)
+def _merged(wants: Sequence[Want]) -> list[Want]:
+    """Each resource once, in sorted order; alone when it is wanted both ways."""
+    strongest: dict[str, Want] = {}
+    for want in wants:
+        if want.id not in strongest or want.mode == "exclusive":
+            strongest[want.id] = want
+    return sorted(strongest.values())
 
 
-def request(connection: Connection, operation: str, wants: Sequence[Want], *, fail_if_busy: bool = False) -> Answer:
-    """Claim everything wanted, or join the lines.
-
-    Idempotent: asking again gives the same answer, or the grant when the turn has come.
-
-    Raises:
-        NotFound: a resource does not exist.
-        Busy: ``fail_if_busy`` and somebody is ahead; the transaction must be rolled back.
-    """
-    ordered = sorted(set(wants))
-    epochs = _lock(connection, ordered)
+def _join(connection: Connection, operation: str, wants: Sequence[Want], ticket: int) -> dict[str, Row[Any]]:
+    """Stand in the line of everything wanted and in no other; returns the claims that were granted before."""
     claims = tables.claims
-    mine = {row.resource_id: row for row in connection.execute(select(claims).where(claims.c.operation == operation))}
-    ticket = _ticket(connection, operation)
-    for want in ordered:
-        if want.id not in mine:
+    own = claims.c.operation == operation
+    mine = {row.resource_id: row for row in connection.execute(select(claims).where(own))}
+    wanted = [want.id for want in wants]
+    stale = [row.resource_id for row in mine.values() if not row.granted and row.resource_id not in wanted]
+    if stale:  # a name that meanwhile means another resource
+        connection.execute(delete(claims).where(own, claims.c.resource_id.in_(stale)))
+    for want in wants:
+        known = mine.get(want.id)
+        if known is None:
             connection.execute(
                 insert(claims).values(
                     operation=operation,
@@ -103,21 +146,58 @@ def request(connection: Connection, operation: str, wants: Sequence[Want], *, fa
                     epoch=0,
                 )
             )
-    pending = [want for want in ordered if want.id not in mine or not mine[want.id].granted]
+        elif known.mode == "shared" and want.mode == "exclusive":
+            if known.granted:
+                raise ValueError(f"{operation} holds {want.kind} {want.id} as a reader; it cannot become its owner")
+            connection.execute(update(claims).where(own, claims.c.resource_id == want.id).values(mode=want.mode))
+    return {identifier: row for identifier, row in mine.items() if row.granted}
+
+
+def _in_the_way(connection: Connection, operation: str, pending: Sequence[Want], ticket: int) -> list[Row[Any]]:
+    """Claims of others that this operation has to wait for, holders first, then by ticket."""
+    claims = tables.claims
+    modes = {want.id: want.mode for want in pending}
     others = connection.execute(
         select(claims)
-        .where(claims.c.resource_id.in_([want.id for want in pending]), claims.c.operation != operation)
-        .order_by(claims.c.ticket)
-    ).all()
-    by_id = {want.id: want for want in pending}
-    ahead = [claim.operation for claim in others if _blocks(claim, by_id[claim.resource_id], ticket)]
+        .where(claims.c.resource_id.in_(list(modes)), claims.c.operation != operation)
+        .order_by(claims.c.granted.desc(), claims.c.ticket)
+    )
+    return [
+        claim
+        for claim in others
+        if (claim.granted or claim.ticket < ticket) and "exclusive" in (claim.mode, modes[claim.resource_id])
+    ]
+
+
+def request(connection: Connection, operation: str, wants: Sequence[Want], *, fail_if_busy: bool = False) -> Answer:
+    """Claim everything wanted, or join the lines.
+
+    Idempotent: asking again gives the same answer, or the grant when the turn has come. What is held already is kept
+    and can be added to.
+
+    Raises:
+        NotFound: a resource does not exist.
+        Busy: ``fail_if_busy`` and somebody is ahead; the transaction must be rolled back.
+        ValueError: a resource that is held ``shared`` is wanted ``exclusive``.
+    """
+    ordered = _merged(wants)
+    epochs = _lock(connection, ordered)
+    ticket = _ticket(connection, operation)
+    held = _join(connection, operation, ordered, ticket)
+    pending = [want for want in ordered if want.id not in held]
+    ahead = _in_the_way(connection, operation, pending, ticket)
+    if ahead and fail_if_busy:
+        first = ahead[0]
+        does = "holds" if first.granted else "waits in line for"
+        raise Busy(
+            f"operation {first.operation} {does} {first.resource_kind} {first.resource_id}",
+            hint="wait for it, cancel it, or ask with on_busy: queue",
+        )
     if ahead:
-        if fail_if_busy:
-            raise Busy(f"operation {ahead[0]} holds it", hint="wait for it, cancel it, or ask with on_busy: queue")
-        return Answer(fences=(), waiting_for=tuple(dict.fromkeys(ahead)))
-    held = [Fence(kind=r.resource_kind, id=r.resource_id, epoch=r.epoch) for r in mine.values() if r.granted]
+        return Answer(fences=(), waiting_for=tuple(dict.fromkeys(claim.operation for claim in ahead)))
+    kept = [Fence(kind=row.resource_kind, id=row.resource_id, epoch=row.epoch) for row in held.values()]
     granted = [_grant(connection, operation, want, epochs[want.id]) for want in pending]
-    return Answer(fences=tuple(sorted(held + granted, key=lambda fence: (fence.kind, fence.id))), waiting_for=())
+    return Answer(fences=tuple(sorted(kept + granted, key=lambda fence: (fence.kind, fence.id))), waiting_for=())
 
 
 def _grant(connection: Connection, operation: str, want: Want, epoch: int) -> Fence:
@@ -129,7 +209,9 @@ def _grant(connection: Connection, operation: str, want: Want, epoch: int) -> Fe
             .values(claimed_by=operation, epoch=table.c.epoch + 1)
         )
         if taken.rowcount != 1:
-            raise StaleClaim(f"{want.kind} {want.id} is held outside its line", hint="the claims reconciler repairs this")
+            raise StaleClaim(
+                f"{want.kind} {want.id} is held outside its line", hint="the reconciler of claims repairs this"
+            )
         epoch += 1
     connection.execute(
         update(tables.claims)
@@ -141,31 +223,14 @@ def _grant(connection: Connection, operation: str, want: Want, epoch: int) -> Fe
 
 def hold_new(connection: Connection, operation: str, kind: str, resource: str) -> Fence:
     """The claim on a resource that this transaction makes: nobody can be ahead of it. Its row starts at epoch 1."""
-    connection.execute(
-        insert(tables.claims).values(
-            operation=operation,
-            resource_id=resource,
-            resource_kind=kind,
-            mode="exclusive",
-            ticket=0,
-            granted=True,
-            epoch=1,
-        )
-    )
+    row = {"operation": operation, "resource_id": resource, "resource_kind": kind, "mode": "exclusive"}
+    connection.execute(_CLAIM, {**row, "ticket": 0, "granted": True, "epoch": 1})
     return Fence(kind=kind, id=resource, epoch=1)
 
 
 def check(connection: Connection, operation: str, fences: Sequence[Fence]) -> None:
     """Raise StaleClaim unless the operation still holds every fence under its epoch."""
-    claims = tables.claims
-    held = {
-        row.resource_id: row.epoch
-        for row in connection.execute(
-            select(claims.c.resource_id, claims.c.epoch).where(
-                and_(claims.c.operation == operation, claims.c.granted.is_(True))
-            )
-        )
-    }
+    held = {row.resource_id: row.epoch for row in connection.execute(_HELD, {"of": operation})}
     for fence in fences:
         if held.get(fence.id) != fence.epoch:
             raise StaleClaim(
@@ -176,41 +241,25 @@ def check(connection: Connection, operation: str, fences: Sequence[Fence]) -> No
 
 def release(connection: Connection, operation: str) -> list[str]:
     """Give back everything the operation holds or waits for; returns the operations whose turn it may be now."""
-    claims = tables.claims
-    mine = connection.execute(
-        select(claims.c.resource_id, claims.c.resource_kind, claims.c.mode, claims.c.granted).where(
-            claims.c.operation == operation
-        )
-    ).all()
-    for row in mine:
-        if row.granted and row.mode == "exclusive":
-            table = CLAIMABLE[row.resource_kind]
-            connection.execute(
-                update(table)
-                .where(table.c.id == row.resource_id, table.c.claimed_by == operation)
-                .values(claimed_by=None)
-            )
-    connection.execute(delete(claims).where(claims.c.operation == operation))
-    connection.execute(delete(tables.tickets).where(tables.tickets.c.operation == operation))
-    return next_in_line(connection, [row.resource_id for row in mine])
+    lock(connection, operation)
+    resources: set[str] = set()
+    for statement in (*_LET_GO, _LEAVE):
+        resources |= set(connection.execute(statement, {"of": operation}).scalars())
+    connection.execute(_DROP_TICKET, {"of": operation})
+    return next_in_line(connection, sorted(resources))
 
 
 def next_in_line(connection: Connection, resources: Sequence[str]) -> list[str]:
-    """Who should look whether its turn has come: per resource the first in line, with the readers right behind it."""
+    """Who should look whether its turn has come: on each resource those that nobody holds off any more."""
     if not resources:
         return []
-    claims = tables.claims
-    waiting = connection.execute(
-        select(claims.c.resource_id, claims.c.operation, claims.c.mode)
-        .where(claims.c.resource_id.in_(resources), claims.c.granted.is_(False))
-        .order_by(claims.c.resource_id, claims.c.ticket)
-    ).all()
-    wake: list[str] = []
-    closed: set[str] = set()
-    for row in waiting:
-        if row.resource_id in closed:
-            continue
-        wake.append(row.operation)
-        if row.mode == "exclusive":
-            closed.add(row.resource_id)
-    return list(dict.fromkeys(wake))
+    line = connection.execute(_LINE, {"resources": list(resources)}).all()
+    ready: list[str] = []
+    for _, group in groupby(line, key=lambda row: row.resource_id):
+        ahead: set[str] = set()
+        for claim in group:
+            free = not ahead if claim.mode == "exclusive" else "exclusive" not in ahead
+            if free and not claim.granted:
+                ready.append(claim.operation)
+            ahead.add(claim.mode)
+    return list(dict.fromkeys(ready))

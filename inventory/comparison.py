@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select, update
 
 from inventory import reservations, tables
 from inventory.database import now
-from inventory.operations import ENDED
+from inventory.operations import OPEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +109,8 @@ def bury(connection: Connection, tombstone: Expected, pool_id: str) -> None:
 
 def is_open(connection: Connection, operation: str) -> bool:
     """Whether an operation may still be working; one that the inventory does not know is not."""
-    state = connection.execute(
-        select(tables.operations.c.state).where(tables.operations.c.id == operation)
-    ).scalar()
-    return state is not None and state not in [ended.value for ended in ENDED]
+    state = connection.execute(select(tables.operations.c.state).where(tables.operations.c.id == operation)).scalar()
+    return state in OPEN
 
 
 def open_operations(connection: Connection) -> list[tuple[str, float]]:
@@ -120,7 +118,7 @@ def open_operations(connection: Connection) -> list[tuple[str, float]]:
     operations, at = tables.operations, now()
     rows = connection.execute(
         select(operations.c.id, operations.c.created_at)
-        .where(operations.c.state.not_in([ended.value for ended in ENDED]))
+        .where(operations.c.state.in_(OPEN))
         .order_by(operations.c.created_at)
     )
     return [(row.id, (at - row.created_at).total_seconds()) for row in rows]
@@ -129,13 +127,11 @@ def open_operations(connection: Connection) -> list[tuple[str, float]]:
 def stray_claims(connection: Connection) -> list[str]:
     """Operations that hold or wait for something although they are over or unknown."""
     claims, operations = tables.claims, tables.operations
-    open_ids = select(operations.c.id).where(operations.c.state.not_in([ended.value for ended in ENDED]))
+    open_ids = select(operations.c.id).where(operations.c.state.in_(OPEN))
     rows = connection.execute(select(claims.c.operation).where(claims.c.operation.not_in(open_ids)).distinct())
     held = [row.operation for row in rows]
     for table in (tables.shares, tables.snapshots):
-        holders = select(table.c.claimed_by).where(
-            table.c.claimed_by.is_not(None), table.c.claimed_by.not_in(open_ids)
-        )
+        holders = select(table.c.claimed_by).where(table.c.claimed_by.is_not(None), table.c.claimed_by.not_in(open_ids))
         held += [row.claimed_by for row in connection.execute(holders)]
     return sorted(set(held))
 

@@ -35,8 +35,7 @@ class Found:
 def report(connection: Connection, scope: str, found: Sequence[Found], *, pools: Sequence[str] | None = None) -> int:
     """Make the findings of a scope (a backend, or ``claims``) those of this scan; returns how many ended.
 
-    Args:
-        pools: the pools that were listed completely; findings of others stay as they are. None: all of the scope.
+    ``pools`` are those that were listed completely; findings of others stay as they are. None: all of the scope.
     """
     findings, at = tables.findings, now()
     known = {

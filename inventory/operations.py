@@ -18,6 +18,8 @@ from shareflow.contracts.steps import Failure
 from shareflow.errors import NotFound, RequestReused
 
 ENDED = (OperationState.SUCCEEDED, OperationState.FAILED_CLEAN)
+OPEN = tuple(state.value for state in OperationState if state not in ENDED)
+"""States as the database keeps them; asking for these finds the few open operations by index among all."""
 
 # Built once: on the way of every operation, building a statement costs as much as running it.
 _IS = tables.operations.c.id == bindparam("operation")

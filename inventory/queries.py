@@ -3,68 +3,106 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Select, Table, and_, func, literal, select, tuple_
 
 from inventory import resources, tables
+from inventory.reservations import DEFAULT_PROJECT
 from shareflow.contracts import reads
 from shareflow.contracts.reads import ListQuery, Page
 from shareflow.errors import InvalidInput, NotFound
 
-# Sorting may use these columns only: each list has an index or a project-sized set for them.
-SHARE_SORTS = {"name": "name", "size": "size", "created_at": "created_at", "status": "status"}
-SNAPSHOT_SORTS = {"name": "name", "size": "size", "created_at": "created_at"}
-OPERATION_SORTS = {"created_at": "created_at", "kind": "kind"}
+# What lists can be sorted by, and by what rows that are equal in it. There is an index for each of them, which ends
+# with the id: a page costs the same wherever it begins.
+SHARE_SORTS = {"name": ("name",), "size": ("size",), "created_at": ("created_at",), "status": ("status", "name")}
+SNAPSHOT_SORTS = {"name": ("name",), "size": ("size",), "created_at": ("created_at",)}
+OPERATION_SORTS = {"created_at": ("created_at",), "kind": ("kind", "created_at")}
+FINDING_SORTS = {"first_seen": ("first_seen",)}
+AUDIT_SORTS = {"at": ("at",)}
+
+_BAD_POSITION = "is not a position that this list gave"
 
 
-def _cursor(values: Sequence[Any]) -> str:
+def _order(query: ListQuery, sorts: Mapping[str, Sequence[str]], table: Table, last: str = "id") -> list[Column[Any]]:
+    chosen = sorts.get(query.sort)
+    if chosen is None:
+        raise InvalidInput(f"{query.sort!r} is not a field to sort by", field="sort", hint=f"use {', '.join(sorts)}")
+    return [table.c[name] for name in (*chosen, last)]
+
+
+def _tag(query: ListQuery) -> str:
+    """Ties a position to the list that it came from; the page size may change on the way."""
+    asked = query.model_dump(mode="json", exclude={"after", "limit"})
+    body = json.dumps([type(query).__name__, asked], sort_keys=True)
+    return hashlib.sha256(body.encode()).hexdigest()[:16]
+
+
+def _cursor(query: ListQuery, values: Sequence[Any]) -> str:
     plain = [value.isoformat() if isinstance(value, datetime) else value for value in values]
-    return base64.urlsafe_b64encode(json.dumps(plain).encode()).decode()
+    return base64.urlsafe_b64encode(json.dumps([_tag(query), *plain]).encode()).decode()
 
 
-def _position(after: str, kind: type) -> tuple[Any, str]:
+def _value(raw: object, kind: type) -> object:
+    if kind is datetime and isinstance(raw, str):
+        time = datetime.fromisoformat(raw)
+        if time.tzinfo is not None:
+            return time
+    elif kind is int and type(raw) is int and abs(raw) < 2**63:
+        return raw
+    elif kind is str and isinstance(raw, str) and "\0" not in raw:
+        raw.encode()
+        return raw
+    raise ValueError(_BAD_POSITION)
+
+
+def _position(query: ListQuery, order: Sequence[Column[Any]]) -> ColumnElement[Any]:
     try:
-        value, identifier = json.loads(base64.urlsafe_b64decode(after.encode()))
-        typed = datetime.fromisoformat(value) if kind is datetime else kind(value)
-    except (ValueError, TypeError) as error:
-        raise InvalidInput("is not a position that a list gave", field="after", hint="start with an empty one") from error
-    return typed, str(identifier)
+        tag, *raw = json.loads(base64.urlsafe_b64decode(query.after))
+        if tag != _tag(query):
+            raise InvalidInput(
+                "is a position in another list", field="after", hint="ask with the same filters and sorting all the way"
+            )
+        values = [_value(value, column.type.python_type) for value, column in zip(raw, order, strict=True)]
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidInput(_BAD_POSITION, field="after", hint="leave it empty to start at the first page") from error
+    return tuple_(*(literal(value, column.type) for value, column in zip(values, order, strict=True)))
 
 
 def _page(
-    connection: Connection,
-    statement: Select[Any],
-    query: ListQuery,
-    sort: ColumnElement[Any],
-    identifier: ColumnElement[Any],
+    connection: Connection, statement: Select[Any], query: ListQuery, order: Sequence[Column[Any]]
 ) -> tuple[Sequence[RowMapping], str]:
     if query.after:
-        kind = datetime if sort.type.python_type is datetime else sort.type.python_type
-        value, last = _position(query.after, kind)
-        past = sort < value if query.descending else sort > value
-        beyond = identifier < last if query.descending else identifier > last
-        statement = statement.where(or_(past, and_(sort == value, beyond)))
-    order = (sort.desc(), identifier.desc()) if query.descending else (sort.asc(), identifier.asc())
-    rows = connection.execute(statement.order_by(*order).limit(query.limit + 1)).mappings().all()
+        here, position = tuple_(*order), _position(query, order)
+        statement = statement.where(here < position if query.descending else here > position)
+    directed = [column.desc() if query.descending else column.asc() for column in order]
+    rows = connection.execute(statement.order_by(*directed).limit(query.limit + 1)).mappings().all()
     if len(rows) <= query.limit:
         return rows, ""
     rows = rows[: query.limit]
-    return rows, _cursor([rows[-1][sort.key], rows[-1][identifier.key]])
+    return rows, _cursor(query, [rows[-1][column] for column in order])
 
 
-def _sort(query: ListQuery, allowed: dict[str, str], table: Any) -> ColumnElement[Any]:
-    column = allowed.get(query.sort)
-    if column is None:
-        raise InvalidInput(f"{query.sort!r} is not a field to sort by", field="sort", hint=f"use {', '.join(allowed)}")
-    return table.c[column]  # type: ignore[no-any-return]
+def _inside(table: Table, project: str) -> ColumnElement[bool]:
+    """In this project, for lists that find their rows by something rarer.
+
+    Written so that the project's index is not taken instead; SQLite would do that for the sake of the order.
+    """
+    return func.coalesce(table.c.project, "") == project
 
 
-def _prefix(column: ColumnElement[Any], prefix: str) -> ColumnElement[bool]:
-    return column.startswith(prefix, autoescape=True)
+def _prefix(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
+    """Names that begin with the prefix, letter for letter: a range, because they are ordered byte by byte."""
+    stem = prefix.rstrip(chr(0x10FFFF))
+    if not stem:
+        return column >= prefix
+    following = ord(stem[-1]) + 1
+    end = stem[:-1] + chr(0xE000 if following == 0xD800 else following)
+    return and_(column >= prefix, column < end)
 
 
 def _share_views(connection: Connection, rows: Sequence[RowMapping], *, full: bool) -> list[reads.ShareView]:
@@ -78,18 +116,33 @@ def _share_views(connection: Connection, rows: Sequence[RowMapping], *, full: bo
     copies: dict[str, list[RowMapping]] = {}
     for copy in connection.execute(statement).mappings():
         copies.setdefault(copy["share_id"], []).append(copy)
-    return [_share_view(connection, row, copies.get(row["id"], []), full=full) for row in rows]
+    counts = _snapshot_counts(connection, ids)
+    return [
+        _share_view(connection, row, copies.get(row["id"], []), counts.get(row["id"], 0), full=full) for row in rows
+    ]
+
+
+def _snapshot_counts(connection: Connection, share_ids: Sequence[str]) -> dict[str, int]:
+    snapshots = tables.snapshots
+    grouped = (
+        select(snapshots.c.share_id, func.count().label("number"))
+        .where(snapshots.c.share_id.in_(share_ids))
+        .group_by(snapshots.c.share_id)
+    )
+    return {row.share_id: row.number for row in connection.execute(grouped)}
 
 
 def _share_view(
-    connection: Connection, row: RowMapping, copies: Sequence[RowMapping], *, full: bool
+    connection: Connection, row: RowMapping, copies: Sequence[RowMapping], snapshots: int, *, full: bool
 ) -> reads.ShareView:
     first = copies[0] if copies else None
     details: dict[str, Any] = {}
     if full:
         locations = tables.export_locations
         found = connection.execute(
-            select(locations).where(locations.c.instance_id.in_([copy["id"] for copy in copies]))
+            select(locations)
+            .where(locations.c.instance_id.in_([copy["id"] for copy in copies]))
+            .order_by(locations.c.preferred.desc(), locations.c.path)
         ).mappings()
         details = {
             "export_locations": [
@@ -100,7 +153,6 @@ def _share_view(
                 reads.InstanceView.model_validate({key: copy[key] for key in reads.InstanceView.model_fields})
                 for copy in copies
             ],
-            "snapshots": resources.count_snapshots(connection, row["id"]),
         }
     return reads.ShareView(
         id=row["id"],
@@ -118,6 +170,7 @@ def _share_view(
         created_at=row["created_at"],
         purge_at=row["purge_at"],
         source_snapshot_id=row["source_snapshot_id"],
+        snapshots=snapshots,
         **details,
     )
 
@@ -125,8 +178,7 @@ def _share_view(
 def list_shares(connection: Connection, query: reads.ShareQuery) -> Page[reads.ShareView]:
     """A page of a project's shares: those in view, or with ``deleted`` those in the recycle bin."""
     shares, instances, pools = tables.shares, tables.instances, tables.pools
-    out = shares.c.status.in_(resources.OUT_OF_VIEW)
-    where = [shares.c.project == query.project, out if query.deleted else ~out]
+    where = [shares.c.project == query.project, shares.c.in_view.is_(not query.deleted)]
     if query.status is not None:
         where.append(shares.c.status == query.status.value)
     if query.type is not None:
@@ -140,8 +192,8 @@ def list_shares(connection: Connection, query: reads.ShareQuery) -> Page[reads.S
         if query.pool is not None:
             inside = inside.where(pools.c.name == query.pool)
         where.append(shares.c.id.in_(inside))
-    sort = _sort(query, SHARE_SORTS, shares)
-    rows, following = _page(connection, select(shares).where(*where), query, sort, shares.c.id)
+    order = _order(query, SHARE_SORTS, shares)
+    rows, following = _page(connection, select(shares).where(*where), query, order)
     return Page[reads.ShareView](items=_share_views(connection, rows, full=False), next=following)
 
 
@@ -169,17 +221,18 @@ def _snapshot_view(row: RowMapping, share: str) -> reads.SnapshotView:
 def list_snapshots(connection: Connection, query: reads.SnapshotQuery) -> Page[reads.SnapshotView]:
     """A page of a project's snapshots; those of shares in the recycle bin are not in view. Raises NotFound."""
     snapshots, shares = tables.snapshots, tables.shares
-    where = [snapshots.c.project == query.project, shares.c.status.not_in(resources.OUT_OF_VIEW)]
-    if query.share is not None:
-        where.append(snapshots.c.share_id == resources.find_share(connection, query.project, query.share)["id"])
+    where: list[ColumnElement[bool]] = [shares.c.in_view.is_(True)]
+    if query.share is None:
+        where.append(snapshots.c.project == query.project)
+    else:
+        share = resources.find_share(connection, query.project, query.share)
+        where += [snapshots.c.share_id == share["id"], _inside(snapshots, query.project)]
     statement = (
         select(snapshots, shares.c.name.label("share_name"))
         .join(shares, shares.c.id == snapshots.c.share_id)
         .where(*where)
     )
-    rows, following = _page(
-        connection, statement, query, _sort(query, SNAPSHOT_SORTS, snapshots), snapshots.c.id
-    )
+    rows, following = _page(connection, statement, query, _order(query, SNAPSHOT_SORTS, snapshots))
     return Page[reads.SnapshotView](items=[_snapshot_view(row, row["share_name"]) for row in rows], next=following)
 
 
@@ -212,16 +265,18 @@ def _operation_view(row: RowMapping) -> reads.OperationView:
 def list_operations(connection: Connection, query: reads.OperationQuery) -> Page[reads.OperationView]:
     """A page of a project's operations, newest first unless asked otherwise. Raises NotFound for an unknown share."""
     operations = tables.operations
-    where = [operations.c.project == query.project]
+    where: list[ColumnElement[bool]] = []
     if query.state is not None:
         where.append(operations.c.state == query.state.value)
     if query.kind is not None:
         where.append(operations.c.kind == query.kind)
-    if query.share is not None:
+    if query.share is None:
+        where.append(operations.c.project == query.project)
+    else:
         share = resources.find_share(connection, query.project, query.share, deleted=True)
-        where.append(operations.c.share_id == share["id"])
-    sort = _sort(query, OPERATION_SORTS, operations)
-    rows, following = _page(connection, select(operations).where(*where), query, sort, operations.c.id)
+        where += [operations.c.share_id == share["id"], _inside(operations, query.project)]
+    order = _order(query, OPERATION_SORTS, operations)
+    rows, following = _page(connection, select(operations).where(*where), query, order)
     return Page[reads.OperationView](items=[_operation_view(row) for row in rows], next=following)
 
 
@@ -274,17 +329,18 @@ def list_share_types(connection: Connection) -> Page[reads.ShareTypeView]:
 def get_quota(connection: Connection, query: reads.ProjectRef) -> reads.QuotaView:
     """A project's limits and use; a project that has nothing yet shows the limits it would get."""
     quotas = tables.quotas
-    rows = {
-        row["project"]: row
-        for row in connection.execute(select(quotas).where(quotas.c.project.in_([query.project, "*"]))).mappings()
-    }
-    own, default = rows.get(query.project), rows.get("*")
-    names = ("shares", "bytes", "snapshots")
-    limits = own or default
+    asked = select(quotas).where(quotas.c.project.in_([query.project, DEFAULT_PROJECT]))
+    rows = {row["project"]: row for row in connection.execute(asked).mappings()}
+    own = rows.get(query.project)
+    limits = own or rows.get(DEFAULT_PROJECT)
     return reads.QuotaView(
         project=query.project,
-        **{f"{name}_limit": limits[f"{name}_limit"] if limits else None for name in names},
-        **{f"{name}_used": own[f"{name}_used"] if own else 0 for name in names},
+        shares_limit=limits["shares_limit"] if limits else None,
+        shares_used=own["shares_used"] if own else 0,
+        bytes_limit=limits["bytes_limit"] if limits else None,
+        bytes_used=own["bytes_used"] if own else 0,
+        snapshots_limit=limits["snapshots_limit"] if limits else None,
+        snapshots_used=own["snapshots_used"] if own else 0,
     )
 
 
@@ -292,9 +348,8 @@ def list_findings(connection: Connection, query: reads.FindingQuery) -> Page[rea
     """What the reconciler reports, oldest first."""
     findings = tables.findings
     where = [findings.c.repaired.is_(False)] if query.open_only else []
-    rows, following = _page(
-        connection, select(findings).where(*where), query, findings.c.first_seen, findings.c.id
-    )
+    order = _order(query, FINDING_SORTS, findings)
+    rows, following = _page(connection, select(findings).where(*where), query, order)
     items = [
         reads.FindingView.model_validate({key: row[key] for key in reads.FindingView.model_fields}) for row in rows
     ]
@@ -304,12 +359,15 @@ def list_findings(connection: Connection, query: reads.FindingQuery) -> Page[rea
 def list_audit(connection: Connection, query: reads.AuditQuery) -> Page[reads.AuditView]:
     """State changes of a project, newest first; of one share, snapshot or operation when asked."""
     audit = tables.audit
-    where = [audit.c.project == query.project]
+    where = [_inside(audit, query.project)]
     if query.operation:
         where.append(audit.c.operation == query.operation)
     if query.resource is not None:
         where.append(audit.c.resource_id == _audited(connection, query.project, query.resource))
-    rows, following = _page(connection, select(audit).where(*where), query, audit.c.at, audit.c.digest)
+    if len(where) == 1:
+        where = [audit.c.project == query.project]
+    order = _order(query, AUDIT_SORTS, audit, "digest")
+    rows, following = _page(connection, select(audit).where(*where), query, order)
     items = [
         reads.AuditView(
             by=row["requested_by"],
@@ -321,7 +379,9 @@ def list_audit(connection: Connection, query: reads.AuditQuery) -> Page[reads.Au
 
 
 def _audited(connection: Connection, project: str, reference: str) -> str:
-    known = select(func.count()).where(tables.audit.c.project == project, tables.audit.c.resource_id == reference)
-    if connection.execute(known).scalar_one():
+    known = select(tables.audit.c.revision).where(
+        tables.audit.c.project == project, tables.audit.c.resource_id == reference
+    )
+    if connection.execute(known.limit(1)).first() is not None:
         return reference
     return str(resources.find_share(connection, project, reference, deleted=True)["id"])

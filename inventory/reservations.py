@@ -2,34 +2,79 @@
 
 A reservation is ``pending`` from the moment it is taken until its operation commits it (the resource row then carries
 the bytes) or voids it. At every instant ``pools.allocated_bytes`` is the sum over instances, snapshot instances,
-tombstones and pending reservations of that pool, and never above ``limit_bytes``.
+tombstones and pending reservations of that pool, and never above ``limit_bytes``. Every function here first waits for
+:attr:`~inventory.database.Turn.ACCOUNTS`.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
+from functools import cache
 
-from sqlalchemy import Connection, Table, and_, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Update,
+    and_,
+    bindparam,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from inventory import tables
-from inventory.database import now
+from inventory.database import Turn, insert_absent, now
 from shareflow.contracts.units import format_size
 from shareflow.errors import QuotaExceeded
 
 DEFAULT_PROJECT = "*"
+VOID = "void"
+MOST = 2**63 - 1
+"""What a sum can count. SQLite would go on with rounded numbers beyond it."""
 
 
-def _known(connection: Connection, operation: str, scope: str, target: str) -> str | None:
-    reservations = tables.reservations
-    return connection.execute(
-        select(reservations.c.state).where(
-            reservations.c.operation == operation,
-            reservations.c.scope == scope,
-            reservations.c.target == target,
-            reservations.c.state != "void",
-        )
-    ).scalar()
+def _room(used: ColumnElement[int], limit: ColumnElement[int], amount: ColumnElement[int]) -> ColumnElement[bool]:
+    return and_(used <= literal(MOST, BigInteger) - amount, or_(limit.is_(None), used <= limit - amount))
+
+
+# Statements are built once: on the way of every operation, building one costs as much as running it.
+_KEY = and_(
+    tables.reservations.c.operation == bindparam("of"),
+    tables.reservations.c.scope == bindparam("in_scope"),
+    tables.reservations.c.target == bindparam("on"),
+)
+_STATE = select(tables.reservations.c.state).where(_KEY)
+_NOTE = insert(tables.reservations)
+_NOTE_AGAIN = update(tables.reservations).where(_KEY)
+_SETTLE = update(tables.reservations).where(
+    tables.reservations.c.operation == bindparam("of"), tables.reservations.c.state == "pending"
+)
+_AMOUNT = bindparam("amount", type_=BigInteger)
+_TAKE = (
+    update(tables.pools)
+    .where(
+        tables.pools.c.id == bindparam("pool"),
+        tables.pools.c.retired.is_(False),
+        _room(tables.pools.c.allocated_bytes, tables.pools.c.limit_bytes, _AMOUNT),
+    )
+    .values(allocated_bytes=tables.pools.c.allocated_bytes + _AMOUNT)
+)
+
+
+@cache
+def _take_quota(asked: tuple[str, ...]) -> Update:
+    """Takes ``shares``, ``bytes`` and ``snapshots``, those that are asked for."""
+    quotas = tables.quotas
+    amounts = {key: bindparam(f"more_{key}", type_=BigInteger) for key in asked}
+    room = [_room(quotas.c[f"{key}_used"], quotas.c[f"{key}_limit"], amount) for key, amount in amounts.items()]
+    values = {f"{key}_used": quotas.c[f"{key}_used"] + amount for key, amount in amounts.items()}
+    return update(quotas).where(quotas.c.project == bindparam("of_project"), *room).values(values)
+
+
+def _state(connection: Connection, operation: str, scope: str, target: str) -> str | None:
+    return connection.execute(_STATE, {"of": operation, "in_scope": scope, "on": target}).scalar()
 
 
 def _note(
@@ -37,54 +82,36 @@ def _note(
     operation: str,
     scope: str,
     target: str,
+    state: str | None,
     *,
     size: int = 0,
     shares: int = 0,
     snapshots: int = 0,
 ) -> None:
-    reservations = tables.reservations
-    key = and_(
-        reservations.c.operation == operation, reservations.c.scope == scope, reservations.c.target == target
-    )
     values = {"state": "pending", "bytes": size, "shares": shares, "snapshots": snapshots, "created_at": now()}
-    # A voided row of the same key is taken again (a pool that was excluded and comes back).
-    if connection.execute(update(reservations).where(key).values(values)).rowcount == 0:
-        connection.execute(insert(reservations).values(operation=operation, scope=scope, target=target, **values))
+    if state is None:
+        connection.execute(_NOTE, {"operation": operation, "scope": scope, "target": target, **values})
+    else:  # a voided row of the same key is taken again (a pool that was excluded and comes back)
+        connection.execute(_NOTE_AGAIN, {"of": operation, "in_scope": scope, "on": target, **values})
 
 
 def reserve_capacity(connection: Connection, operation: str, pool_id: str, size: int) -> bool:
     """Set bytes aside in a pool; False when they do not fit. Repeating it for the same operation changes nothing."""
-    if _known(connection, operation, "pool", pool_id):
+    Turn.ACCOUNTS.take(connection)
+    state = _state(connection, operation, "pool", pool_id)
+    if state not in (None, VOID):
         return True
-    pools = tables.pools
-    taken = connection.execute(
-        update(pools)
-        .where(
-            pools.c.id == pool_id,
-            pools.c.retired.is_(False),
-            or_(pools.c.limit_bytes.is_(None), pools.c.allocated_bytes + size <= pools.c.limit_bytes),
-        )
-        .values(allocated_bytes=pools.c.allocated_bytes + size)
-    )
-    if taken.rowcount != 1:
+    if connection.execute(_TAKE, {"pool": pool_id, "amount": size}).rowcount != 1:
         return False
-    _note(connection, operation, "pool", pool_id, size=size)
+    _note(connection, operation, "pool", pool_id, state, size=size)
     return True
 
 
 def _quota_row(connection: Connection, project: str) -> None:
     quotas = tables.quotas
-    if connection.execute(select(quotas.c.project).where(quotas.c.project == project)).first() is None:
-        default = connection.execute(select(quotas).where(quotas.c.project == DEFAULT_PROJECT)).mappings().first()
-        limits = {key: default[key] if default else None for key in ("shares_limit", "bytes_limit", "snapshots_limit")}
-        # Another transaction may insert the same row first; then its row is as good.
-        with suppress(IntegrityError), connection.begin_nested():
-            connection.execute(insert(quotas).values(project=project, own_limits=False, **limits))
-
-
-def _room(used: str, limit: str, amount: int) -> object:
-    quotas: Table = tables.quotas
-    return or_(quotas.c[limit].is_(None), quotas.c[used] + amount <= quotas.c[limit])
+    default = connection.execute(select(quotas).where(quotas.c.project == DEFAULT_PROJECT)).mappings().first()
+    limits = {key: default[key] if default else None for key in ("shares_limit", "bytes_limit", "snapshots_limit")}
+    insert_absent(connection, quotas, {"project": project, "own_limits": False, **limits})
 
 
 def reserve_quota(
@@ -95,22 +122,19 @@ def reserve_quota(
     Raises:
         QuotaExceeded: the limit, the use and what was asked for; nothing was changed.
     """
-    if _known(connection, operation, "quota", project):
+    Turn.ACCOUNTS.take(connection)
+    state = _state(connection, operation, "quota", project)
+    if state not in (None, VOID):
         return
-    quotas = tables.quotas
-    values = {
-        "shares_used": quotas.c.shares_used + shares,
-        "bytes_used": quotas.c.bytes_used + size,
-        "snapshots_used": quotas.c.snapshots_used + snapshots,
-    }
-    asked = {"shares": shares, "bytes": size, "snapshots": snapshots}
-    conditions = [_room(f"{key}_used", f"{key}_limit", amount) for key, amount in asked.items() if amount > 0]
-    statement = update(quotas).where(quotas.c.project == project, *conditions).values(values)  # type: ignore[arg-type]
-    if connection.execute(statement).rowcount == 0:
-        _quota_row(connection, project)
-        if connection.execute(statement).rowcount == 0:
-            raise _exceeded(connection, project, asked)
-    _note(connection, operation, "quota", project, size=size, shares=shares, snapshots=snapshots)
+    asked = {key: amount for key, amount in (("shares", shares), ("bytes", size), ("snapshots", snapshots)) if amount}
+    if asked:
+        statement = _take_quota(tuple(asked))
+        values = {"of_project": project, **{f"more_{key}": amount for key, amount in asked.items()}}
+        if connection.execute(statement, values).rowcount == 0:
+            _quota_row(connection, project)
+            if connection.execute(statement, values).rowcount == 0:
+                raise _exceeded(connection, project, asked)
+    _note(connection, operation, "quota", project, state, size=size, shares=shares, snapshots=snapshots)
 
 
 def _exceeded(connection: Connection, project: str, asked: dict[str, int]) -> QuotaExceeded:
@@ -118,12 +142,12 @@ def _exceeded(connection: Connection, project: str, asked: dict[str, int]) -> Qu
     for key, amount in asked.items():
         limit, used = row[f"{key}_limit"], row[f"{key}_used"]
         if amount > 0 and limit is not None and used + amount > limit:
-            shown = (format_size(amount), format_size(used), format_size(limit)) if key == "bytes" else (amount, used, limit)
+            show = format_size if key == "bytes" else str
             return QuotaExceeded(
-                f"project {project} asks for {shown[0]} more {key}, uses {shown[1]} and may use {shown[2]}",
+                f"project {project} asks for {show(amount)} more {key}, uses {show(used)} and may use {show(limit)}",
                 hint="delete or purge something (the recycle bin counts), or have the quota raised in its spec",
             )
-    return QuotaExceeded(f"project {project} is at its quota", hint="try again")
+    return QuotaExceeded(f"project {project} would use more than can be counted", hint="set its quota below 8 EiB")
 
 
 def commit(connection: Connection, operation: str) -> None:
@@ -139,8 +163,7 @@ def void(connection: Connection, operation: str, *, scope: str | None = None, ta
         where.append(reservations.c.scope == scope)
     if target is not None:
         where.append(reservations.c.target == target)
-    rows = connection.execute(select(reservations).where(*where).order_by(reservations.c.scope.desc())).all()
-    for row in rows:
+    for row in connection.execute(select(reservations).where(*where)).all():
         if row.scope == "pool":
             give_back_capacity(connection, row.target, row.bytes)
         else:
@@ -149,17 +172,13 @@ def void(connection: Connection, operation: str, *, scope: str | None = None, ta
 
 
 def _settle(connection: Connection, operation: str, state: str) -> None:
-    reservations = tables.reservations
-    connection.execute(
-        update(reservations)
-        .where(reservations.c.operation == operation, reservations.c.state == "pending")
-        .values(state=state)
-    )
+    connection.execute(_SETTLE, {"of": operation, "state": state})
 
 
 def give_back_capacity(connection: Connection, pool_id: str, size: int) -> None:
     """Bytes leave a pool's sum together with the row that carried them."""
     if size:
+        Turn.ACCOUNTS.take(connection)
         pools = tables.pools
         connection.execute(
             update(pools).where(pools.c.id == pool_id).values(allocated_bytes=pools.c.allocated_bytes - size)
@@ -170,6 +189,7 @@ def give_back_quota(
     connection: Connection, project: str, *, size: int = 0, shares: int = 0, snapshots: int = 0
 ) -> None:
     """Quota leaves a project's use together with the rows that carried it."""
+    Turn.ACCOUNTS.take(connection)
     quotas = tables.quotas
     connection.execute(
         update(quotas)

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, func, insert, or_, select, update
 
 from inventory import audit, reservations, tables
 from inventory.audit import Actor
@@ -14,7 +14,24 @@ from inventory.database import now
 from shareflow.contracts.steps import ObjectPlace
 from shareflow.errors import NotFound, UnknownType
 
-OUT_OF_VIEW = ("deleting", "recycle-bin", "purging")
+# Built once: on the way of every creation, building a statement costs as much as running it.
+_NAMED = select(tables.shares.c.id).where(
+    tables.shares.c.project == bindparam("in_project"), tables.shares.c.live_name == bindparam("called")
+)
+_CURRENT_TYPE = select(tables.share_types).where(
+    tables.share_types.c.name == bindparam("called"), tables.share_types.c.current.is_(True)
+)
+_PICTURE = (
+    select(tables.pools, tables.backends.c.reachable, tables.backends.c.driver)
+    .join(tables.backends, tables.backends.c.name == tables.pools.c.backend)
+    .where(tables.pools.c.retired.is_(False))
+    .order_by(tables.pools.c.backend, tables.pools.c.name)
+)
+_ADD_SHARE = insert(tables.shares)
+_ADD_INSTANCE = insert(tables.instances)
+_SET_INSTANCE = update(tables.instances).where(tables.instances.c.id == bindparam("instance"))
+_ADD_LOCATION = insert(tables.export_locations)
+_DROP_LOCATIONS = delete(tables.export_locations).where(tables.export_locations.c.instance_id == bindparam("instance"))
 
 
 def new_id() -> str:
@@ -22,18 +39,20 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
-def find_share(connection: Connection, project: str, reference: str, *, deleted: bool = False) -> RowMapping:
-    """A share by name or id inside its project.
+def name_taken(connection: Connection, project: str, name: str) -> bool:
+    """Whether a share in view has the name."""
+    return connection.execute(_NAMED, {"in_project": project, "called": name}).first() is not None
 
-    Args:
-        deleted: also find a share in the recycle bin, by id.
+
+def find_share(connection: Connection, project: str, reference: str, *, deleted: bool = False) -> RowMapping:
+    """A share by name or id inside its project; with ``deleted`` also one in the recycle bin, by id.
 
     Raises:
         NotFound: nothing of that name or id here; a share of another project gets the same answer.
     """
     shares = tables.shares
-    named = and_(shares.c.live_name == reference, shares.c.status.not_in(OUT_OF_VIEW))
-    by_id = shares.c.id == reference if deleted else and_(shares.c.id == reference, shares.c.status.not_in(OUT_OF_VIEW))
+    named = and_(shares.c.live_name == reference, shares.c.in_view.is_(True))
+    by_id = shares.c.id == reference if deleted else and_(shares.c.id == reference, shares.c.in_view.is_(True))
     statement = select(shares).where(shares.c.project == project, or_(named, by_id))
     rows = connection.execute(statement).mappings().all()
     if not rows:
@@ -79,15 +98,20 @@ def snapshot_row(connection: Connection, snapshot_id: str) -> RowMapping:
 def snapshots_of(connection: Connection, share_id: str) -> Sequence[RowMapping]:
     """All snapshots of a share, oldest first."""
     snapshots = tables.snapshots
-    statement = select(snapshots).where(snapshots.c.share_id == share_id).order_by(snapshots.c.created_at, snapshots.c.id)
+    statement = (
+        select(snapshots).where(snapshots.c.share_id == share_id).order_by(snapshots.c.created_at, snapshots.c.id)
+    )
     return connection.execute(statement).mappings().all()
 
 
 def share_type(connection: Connection, name: str, version: str | None = None) -> RowMapping:
     """A share type, in its current version or a given one. Raises UnknownType naming the types there are."""
     types = tables.share_types
-    which = types.c.current.is_(True) if version is None else types.c.version == version
-    row = connection.execute(select(types).where(types.c.name == name, which)).mappings().first()
+    if version is None:
+        row = connection.execute(_CURRENT_TYPE, {"called": name}).mappings().first()
+    else:
+        exactly = select(types).where(types.c.name == name, types.c.version == version)
+        row = connection.execute(exactly).mappings().first()
     if row is None:
         known = connection.execute(select(types.c.name).where(types.c.current.is_(True)).order_by(types.c.name))
         names = ", ".join(known.scalars().all()) or "none; check the spec files"
@@ -142,23 +166,20 @@ def snapshot_places(connection: Connection, snapshot_ids: Sequence[str]) -> list
 def add_share(connection: Connection, actor: Actor, values: Mapping[str, Any]) -> str:
     """Insert a share in status ``creating``, claimed by the operation at epoch 1. Returns its id."""
     identifier = new_id()
-    head = audit.record(
-        connection, actor, "share", identifier, revision=1, previous="", before="", after="creating"
-    )
-    connection.execute(
-        insert(tables.shares).values(
-            id=identifier,
-            project=actor.project,
-            live_name=values["name"],
-            status="creating",
-            claimed_by=actor.operation,
-            epoch=1,
-            revision=1,
-            audit_digest=head,
-            created_at=now(),
-            **values,
-        )
-    )
+    head = audit.record(connection, actor, "share", identifier, revision=1, previous="", before="", after="creating")
+    row = {
+        "id": identifier,
+        "project": actor.project,
+        "live_name": values["name"],
+        "status": "creating",
+        "claimed_by": actor.operation,
+        "epoch": 1,
+        "revision": 1,
+        "audit_digest": head,
+        "created_at": now(),
+        **values,
+    }
+    connection.execute(_ADD_SHARE, row)
     return identifier
 
 
@@ -166,9 +187,7 @@ def add_instance(connection: Connection, share_id: str, pool: RowMapping, size: 
     """Insert an instance in status ``creating``; its bytes are still carried by the operation's reservation."""
     identifier = new_id()
     row = {"id": identifier, "share_id": share_id, "pool_id": pool["id"], "object": f"sf-{identifier}", "size": size}
-    connection.execute(
-        insert(tables.instances).values(**row, status="creating", allocated_bytes=0, created_at=now())
-    )
+    connection.execute(_ADD_INSTANCE, {**row, "status": "creating", "allocated_bytes": 0, "created_at": now()})
     return ObjectPlace(
         id=identifier, backend=pool["backend"], pool=pool["name"], pool_id=pool["id"], object=row["object"], size=size
     )
@@ -177,9 +196,7 @@ def add_instance(connection: Connection, share_id: str, pool: RowMapping, size: 
 def add_snapshot(connection: Connection, actor: Actor, values: Mapping[str, Any], place: ObjectPlace) -> ObjectPlace:
     """Insert a snapshot and its copy in status ``creating``, claimed by the operation at epoch 1."""
     identifier, copy = new_id(), new_id()
-    head = audit.record(
-        connection, actor, "snapshot", identifier, revision=1, previous="", before="", after="creating"
-    )
+    head = audit.record(connection, actor, "snapshot", identifier, revision=1, previous="", before="", after="creating")
     connection.execute(
         insert(tables.snapshots).values(
             id=identifier,
@@ -211,20 +228,10 @@ def add_snapshot(connection: Connection, actor: Actor, values: Mapping[str, Any]
 
 def set_export_paths(connection: Connection, instance_id: str, protocol: str, paths: Sequence[str]) -> None:
     """Replace an instance's export locations; the first one is preferred."""
-    locations = tables.export_locations
-    connection.execute(delete(locations).where(locations.c.instance_id == instance_id))
+    connection.execute(_DROP_LOCATIONS, {"instance": instance_id})
+    fixed = {"instance_id": instance_id, "protocol": protocol, "readonly": False, "admin_only": False}
     for index, path in enumerate(paths):
-        connection.execute(
-            insert(locations).values(
-                id=new_id(),
-                instance_id=instance_id,
-                path=path,
-                protocol=protocol,
-                preferred=index == 0,
-                readonly=False,
-                admin_only=False,
-            )
-        )
+        connection.execute(_ADD_LOCATION, {**fixed, "id": new_id(), "path": path, "preferred": index == 0})
 
 
 def drop_instance(connection: Connection, instance_id: str) -> None:
@@ -252,7 +259,17 @@ def drop_rules(connection: Connection, share_id: str) -> None:
 
 def set_instance(connection: Connection, instance_id: str, **values: Any) -> None:
     """Set columns of an instance of a share that the operation holds."""
-    connection.execute(update(tables.instances).where(tables.instances.c.id == instance_id).values(**values))
+    connection.execute(_SET_INSTANCE, {"instance": instance_id, **values})
+
+
+def resize_instance(connection: Connection, instance_id: str, size: int, growth: int) -> None:
+    """Give an instance its new size; what it carries of its pool's sum grows (or shrinks) with it."""
+    instances = tables.instances
+    connection.execute(
+        update(instances)
+        .where(instances.c.id == instance_id)
+        .values(size=size, allocated_bytes=instances.c.allocated_bytes + growth)
+    )
 
 
 def set_snapshot_copies(connection: Connection, snapshot_id: str, **values: Any) -> None:
@@ -269,14 +286,7 @@ def count_snapshots(connection: Connection, share_id: str) -> int:
 
 def pools_picture(connection: Connection) -> Sequence[RowMapping]:
     """All pools that are declared, with the state of their backends: one consistent picture for placement."""
-    pools, backends = tables.pools, tables.backends
-    statement = (
-        select(pools, backends.c.reachable, backends.c.driver)
-        .join(backends, backends.c.name == pools.c.backend)
-        .where(pools.c.retired.is_(False))
-        .order_by(pools.c.backend, pools.c.name)
-    )
-    return connection.execute(statement).mappings().all()
+    return connection.execute(_PICTURE).mappings().all()
 
 
 def pool_row(connection: Connection, pool_id: str) -> RowMapping:

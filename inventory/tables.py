@@ -12,18 +12,46 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
+    Computed,
     DateTime,
     Dialect,
     Index,
+    Integer,
     String,
     Table,
     Text,
     TypeDecorator,
     UniqueConstraint,
 )
+from sqlalchemy.types import TypeEngine
 from sqlmodel import Field, SQLModel
+
+
+class Word(TypeDecorator[str]):
+    """Short text, compared byte by byte on both databases: lists have one order everywhere, prefixes use the index.
+
+    PostgreSQL would otherwise sort by the locale that its database was made with.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self.length = length
+
+    @property
+    def python_type(self) -> type[str]:
+        """What values are in Python."""
+        return str
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """The type in a database."""
+        plain = String(self.length, collation="C") if dialect.name == "postgresql" else String(self.length)
+        return dialect.type_descriptor(plain)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -32,7 +60,13 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
+    @property
+    def python_type(self) -> type[datetime]:
+        """What values are in Python."""
+        return datetime
+
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """On the way in. Raises ValueError for a time without a zone."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -40,25 +74,26 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """On the way out."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def _identifier() -> Any:
-    return Field(sa_column=Column(String(36), primary_key=True))
+    return Field(sa_column=Column(Word(36), primary_key=True))
 
 
 def _text(length: int, *, null: bool = False, index: bool = False) -> Any:
-    return Field(default=None if null else "", sa_column=Column(String(length), nullable=null, index=index))
-
-
-def _bytes(name: str) -> Any:
-    return Field(default=0, sa_column=Column(name, BigInteger, nullable=False, default=0))
+    return Field(default=None if null else "", sa_column=Column(Word(length), nullable=null, index=index))
 
 
 def _time(*, null: bool = False, index: bool = False) -> Any:
     return Field(default=None, sa_column=Column(UtcDateTime, nullable=null, index=index))
+
+
+def _big(*, null: bool = False) -> Any:
+    return Field(default=None if null else 0, sa_column=Column(BigInteger, nullable=null, default=None if null else 0))
 
 
 def _json(*, null: bool = False) -> Any:
@@ -72,7 +107,7 @@ class Backend(SQLModel, table=True):
     """
 
     __tablename__ = "backends"
-    name: str = Field(sa_column=Column(String(63), primary_key=True))
+    name: str = Field(sa_column=Column(Word(63), primary_key=True))
     driver: str = _text(63)
     document: dict[str, Any] = _json()
     reachable: bool = Field(default=True, nullable=False)
@@ -85,18 +120,18 @@ class Pool(SQLModel, table=True):
 
     __tablename__ = "pools"
     __table_args__ = (
-        UniqueConstraint("backend", "name"),
-        CheckConstraint("allocated_bytes >= 0"),
-        CheckConstraint("limit_bytes IS NULL OR limit_bytes >= 0"),
+        UniqueConstraint("backend", "name", name="one_pool_name"),
+        CheckConstraint("allocated_bytes >= 0", name="pools_allocated"),
+        CheckConstraint("limit_bytes IS NULL OR limit_bytes >= 0", name="pools_limit"),
     )
     id: str = _identifier()
     backend: str = _text(63)
     name: str = _text(63)
     zone: str = _text(63)
-    limit_bytes: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
-    allocated_bytes: int = _bytes("allocated_bytes")
-    total_bytes: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
-    free_bytes: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    limit_bytes: int | None = _big(null=True)
+    allocated_bytes: int = _big()
+    total_bytes: int | None = _big(null=True)
+    free_bytes: int | None = _big(null=True)
     retired: bool = Field(default=False, nullable=False)
     attributes: dict[str, Any] = _json()
 
@@ -105,33 +140,45 @@ class ShareType(SQLModel, table=True):
     """One version of a share type. A share keeps the version that it was placed with."""
 
     __tablename__ = "share_types"
-    name: str = Field(sa_column=Column(String(63), primary_key=True))
-    version: str = Field(sa_column=Column(String(64), primary_key=True))
+    name: str = Field(sa_column=Column(Word(63), primary_key=True))
+    version: str = Field(sa_column=Column(Word(64), primary_key=True))
     current: bool = Field(default=True, nullable=False)
     document: dict[str, Any] = _json()
+
+
+OUT_OF_VIEW = ("deleting", "recycle-bin", "purging")
+"""Share statuses in which a share has left its project's view."""
 
 
 class Share(SQLModel, table=True):
     """What a user owns.
 
     ``live_name`` is the name while the share is in view and NULL in the recycle bin, so that the name can be used
-    again. ``claimed_by`` and ``epoch`` are the claim; ``revision`` and ``audit_digest`` the head of the audit chain.
+    again. ``in_view`` follows from the status: what was deleted costs nothing in the lists of what is there.
+    ``claimed_by`` and ``epoch`` are the claim; ``revision`` and ``audit_digest`` the head of the audit chain.
     """
 
     __tablename__ = "shares"
     __table_args__ = (
         UniqueConstraint("project", "live_name", name="one_live_name"),
-        CheckConstraint("size > 0"),
-        CheckConstraint("epoch >= 0"),
-        Index("ix_shares_project_created", "project", "created_at", "id"),
-        Index("ix_shares_project_size", "project", "size", "id"),
+        CheckConstraint("size > 0", name="shares_size"),
+        CheckConstraint("epoch >= 0 AND revision >= 0", name="shares_epoch"),
+        CheckConstraint("live_name IS NULL OR live_name = name", name="shares_live_name"),
+        Index("ix_shares_project_name", "project", "in_view", "name", "id"),
+        Index("ix_shares_project_created", "project", "in_view", "created_at", "id"),
+        Index("ix_shares_project_size", "project", "in_view", "size", "id"),
+        Index("ix_shares_project_status", "project", "in_view", "status", "name", "id"),
     )
     id: str = _identifier()
     project: str = _text(63)
     name: str = _text(63)
     live_name: str | None = _text(63, null=True)
     status: str = _text(20)
-    size: int = _bytes("size")
+    in_view: bool = Field(
+        default=True,
+        sa_column=Column(Boolean, Computed(f"status NOT IN {OUT_OF_VIEW}", persisted=True), nullable=False),
+    )
+    size: int = _big()
     type: str = _text(63)
     type_version: str = _text(64)
     protocol: str = _text(20)
@@ -149,14 +196,17 @@ class Instance(SQLModel, table=True):
     """One physical copy of a share on one pool. ``allocated_bytes`` is its part of the pool's sum."""
 
     __tablename__ = "instances"
-    __table_args__ = (CheckConstraint("size > 0"), CheckConstraint("allocated_bytes >= 0"))
+    __table_args__ = (
+        CheckConstraint("size > 0", name="instances_size"),
+        CheckConstraint("allocated_bytes >= 0", name="instances_allocated"),
+    )
     id: str = _identifier()
     share_id: str = _text(36, index=True)
     pool_id: str = _text(36, index=True)
     object: str = _text(63)
     status: str = _text(20)
-    size: int = _bytes("size")
-    allocated_bytes: int = _bytes("allocated_bytes")
+    size: int = _big()
+    allocated_bytes: int = _big()
     created_at: datetime = _time()
 
 
@@ -166,15 +216,18 @@ class Snapshot(SQLModel, table=True):
     __tablename__ = "snapshots"
     __table_args__ = (
         UniqueConstraint("share_id", "name", name="one_snapshot_name"),
-        CheckConstraint("size > 0"),
+        CheckConstraint("size > 0", name="snapshots_size"),
+        CheckConstraint("epoch >= 0 AND revision >= 0", name="snapshots_epoch"),
         Index("ix_snapshots_project_name", "project", "name", "id"),
+        Index("ix_snapshots_project_created", "project", "created_at", "id"),
+        Index("ix_snapshots_project_size", "project", "size", "id"),
     )
     id: str = _identifier()
     project: str = _text(63)
     share_id: str = _text(36, index=True)
     name: str = _text(63)
     status: str = _text(20)
-    size: int = _bytes("size")
+    size: int = _big()
     description: str = _text(255)
     claimed_by: str | None = _text(255, null=True, index=True)
     epoch: int = Field(default=0, nullable=False)
@@ -187,15 +240,18 @@ class SnapshotInstance(SQLModel, table=True):
     """The copy of a snapshot on one pool."""
 
     __tablename__ = "snapshot_instances"
-    __table_args__ = (CheckConstraint("allocated_bytes >= 0"),)
+    __table_args__ = (
+        CheckConstraint("size > 0", name="snapshot_instances_size"),
+        CheckConstraint("allocated_bytes >= 0", name="snapshot_instances_allocated"),
+    )
     id: str = _identifier()
     snapshot_id: str = _text(36, index=True)
     instance_id: str = _text(36, index=True)
     pool_id: str = _text(36, index=True)
     object: str = _text(63)
     status: str = _text(20)
-    size: int = _bytes("size")
-    allocated_bytes: int = _bytes("allocated_bytes")
+    size: int = _big()
+    allocated_bytes: int = _big()
     created_at: datetime = _time()
 
 
@@ -217,9 +273,9 @@ class AccessRule(SQLModel, table=True):
 
     __tablename__ = "access_rules"
     __table_args__ = (
-        UniqueConstraint("share_id", "kind", "subject"),
-        CheckConstraint("level IN ('rw', 'ro')"),
-        CheckConstraint("kind IN ('ip', 'user', 'cephx')"),
+        UniqueConstraint("share_id", "kind", "subject", name="one_rule_per_subject"),
+        CheckConstraint("level IN ('rw', 'ro')", name="access_rules_level"),
+        CheckConstraint("kind IN ('ip', 'user', 'cephx')", name="access_rules_kind"),
     )
     id: str = _identifier()
     share_id: str = _text(36, index=True)
@@ -238,11 +294,13 @@ class Operation(SQLModel, table=True):
 
     __tablename__ = "operations"
     __table_args__ = (
-        CheckConstraint("state IN ('running', 'succeeded', 'failed-clean', 'needs-operator')"),
+        CheckConstraint("state IN ('running', 'succeeded', 'failed-clean', 'needs-operator')", name="operations_state"),
         Index("ix_operations_project_created", "project", "created_at", "id"),
+        Index("ix_operations_project_kind", "project", "kind", "created_at", "id"),
+        Index("ix_operations_project_state", "project", "state", "created_at", "id"),
         Index("ix_operations_open", "state", "created_at"),
     )
-    id: str = Field(sa_column=Column(String(255), primary_key=True))
+    id: str = Field(sa_column=Column(Word(255), primary_key=True))
     project: str = _text(63)
     kind: str = _text(63)
     state: str = _text(20)
@@ -257,7 +315,7 @@ class Operation(SQLModel, table=True):
     recovery: str = _text(10)
     no_return: bool = Field(default=False, nullable=False)
     left: str = Field(default="", sa_column=Column("left_over", Text, nullable=False, default=""))
-    by: str = Field(default="", sa_column=Column("requested_by", String(255), nullable=False, default=""))
+    by: str = Field(default="", sa_column=Column("requested_by", Word(255), nullable=False, default=""))
     reason: str = _text(255)
     created_at: datetime = _time()
     ended_at: datetime | None = _time(null=True)
@@ -268,11 +326,13 @@ class Claim(SQLModel, table=True):
 
     __tablename__ = "claims"
     __table_args__ = (
-        CheckConstraint("mode IN ('exclusive', 'shared')"),
+        CheckConstraint("mode IN ('exclusive', 'shared')", name="claims_mode"),
+        CheckConstraint("resource_kind IN ('share', 'snapshot')", name="claims_kind"),
+        CheckConstraint("epoch >= 0", name="claims_epoch"),
         Index("ix_claims_line", "resource_id", "ticket"),
     )
-    operation: str = Field(sa_column=Column(String(255), primary_key=True))
-    resource_id: str = Field(sa_column=Column(String(36), primary_key=True))
+    operation: str = Field(sa_column=Column(Word(255), primary_key=True))
+    resource_id: str = Field(sa_column=Column(Word(36), primary_key=True))
     resource_kind: str = _text(10)
     mode: str = _text(10)
     ticket: int = Field(sa_column=Column(BigInteger, nullable=False))
@@ -284,9 +344,14 @@ class Ticket(SQLModel, table=True):
     """Gives out tickets: one row, counted up inside the transaction that queues."""
 
     __tablename__ = "tickets"
-    __table_args__ = {"sqlite_autoincrement": True}  # a number is never given out twice
-    id: int | None = Field(default=None, primary_key=True)
-    operation: str = Field(sa_column=Column(String(255), unique=True, nullable=False))
+    __table_args__ = (
+        UniqueConstraint("operation", name="one_ticket"),
+        {"sqlite_autoincrement": True},  # a number is never given out twice
+    )
+    id: int | None = Field(
+        default=None, sa_column=Column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    )
+    operation: str = Field(sa_column=Column(Word(255), nullable=False))
 
 
 class Reservation(SQLModel, table=True):
@@ -294,15 +359,16 @@ class Reservation(SQLModel, table=True):
 
     __tablename__ = "reservations"
     __table_args__ = (
-        CheckConstraint("state IN ('pending', 'committed', 'void')"),
-        CheckConstraint("scope IN ('pool', 'quota')"),
+        CheckConstraint("state IN ('pending', 'committed', 'void')", name="reservations_state"),
+        CheckConstraint("scope IN ('pool', 'quota')", name="reservations_scope"),
+        CheckConstraint("bytes >= 0 AND shares >= 0 AND snapshots >= 0", name="reservations_amounts"),
         Index("ix_reservations_target", "scope", "target", "state"),
     )
-    operation: str = Field(sa_column=Column(String(255), primary_key=True))
-    scope: str = Field(sa_column=Column(String(10), primary_key=True))
-    target: str = Field(sa_column=Column(String(63), primary_key=True))
+    operation: str = Field(sa_column=Column(Word(255), primary_key=True))
+    scope: str = Field(sa_column=Column(Word(10), primary_key=True))
+    target: str = Field(sa_column=Column(Word(63), primary_key=True))
     state: str = _text(10)
-    bytes: int = _bytes("bytes")
+    bytes: int = _big()
     shares: int = Field(default=0, nullable=False)
     snapshots: int = Field(default=0, nullable=False)
     created_at: datetime = _time()
@@ -313,31 +379,35 @@ class Quota(SQLModel, table=True):
 
     __tablename__ = "quotas"
     __table_args__ = (
-        CheckConstraint("shares_used >= 0"),
-        CheckConstraint("bytes_used >= 0"),
-        CheckConstraint("snapshots_used >= 0"),
+        CheckConstraint("shares_used >= 0", name="quotas_shares_used"),
+        CheckConstraint("bytes_used >= 0", name="quotas_bytes_used"),
+        CheckConstraint("snapshots_used >= 0", name="quotas_snapshots_used"),
+        CheckConstraint("shares_limit >= 0 AND bytes_limit >= 0 AND snapshots_limit >= 0", name="quotas_limits"),
     )
-    project: str = Field(sa_column=Column(String(63), primary_key=True))
+    project: str = Field(sa_column=Column(Word(63), primary_key=True))
     own_limits: bool = Field(default=False, nullable=False)
-    shares_limit: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
-    bytes_limit: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
-    snapshots_limit: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
-    shares_used: int = _bytes("shares_used")
-    bytes_used: int = _bytes("bytes_used")
-    snapshots_used: int = _bytes("snapshots_used")
+    shares_limit: int | None = _big(null=True)
+    bytes_limit: int | None = _big(null=True)
+    snapshots_limit: int | None = _big(null=True)
+    shares_used: int = _big()
+    bytes_used: int = _big()
+    snapshots_used: int = _big()
 
 
 class Audit(SQLModel, table=True):
     """One state change; append-only. ``digest`` chains it to the one before of the same resource."""
 
     __tablename__ = "audit"
-    __table_args__ = (Index("ix_audit_project_at", "project", "at", "resource_id", "revision"),)
-    resource_id: str = Field(sa_column=Column(String(36), primary_key=True))
+    __table_args__ = (
+        CheckConstraint("revision > 0", name="audit_revision"),
+        Index("ix_audit_project_at", "project", "at", "digest"),
+    )
+    resource_id: str = Field(sa_column=Column(Word(36), primary_key=True))
     revision: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     resource_kind: str = _text(10)
     project: str = _text(63)
     operation: str = _text(255, index=True)
-    by: str = Field(default="", sa_column=Column("requested_by", String(255), nullable=False, default=""))
+    by: str = Field(default="", sa_column=Column("requested_by", Word(255), nullable=False, default=""))
     before: str = _text(63)
     after: str = _text(63)
     why: str = _text(255)
@@ -349,13 +419,14 @@ class Tombstone(SQLModel, table=True):
     """An object that was left on a backend on purpose; its bytes still count in its pool until it is gone."""
 
     __tablename__ = "tombstones"
+    __table_args__ = (CheckConstraint("allocated_bytes >= 0", name="tombstones_allocated"),)
     id: str = _identifier()
     project: str = _text(63)
     share_id: str = _text(36, index=True)
     kind: str = _text(10)
     pool_id: str = _text(36, index=True)
     object: str = _text(63, index=True)
-    allocated_bytes: int = _bytes("allocated_bytes")
+    allocated_bytes: int = _big()
     operation: str = _text(255)
     created_at: datetime = _time()
     gone_at: datetime | None = _time(null=True)
@@ -373,7 +444,7 @@ class Finding(SQLModel, table=True):
     subject: str = _text(255)
     detail: str = Field(default="", sa_column=Column(Text, nullable=False, default=""))
     advice: str = Field(default="", sa_column=Column(Text, nullable=False, default=""))
-    bytes: int = _bytes("bytes")
+    bytes: int = _big()
     seen: int = Field(default=1, nullable=False)
     first_seen: datetime = _time()
     last_seen: datetime = _time()

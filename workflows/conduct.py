@@ -61,6 +61,7 @@ INVENTORY_RETRY = RetryPolicy(
     backoff_coefficient=3,
     maximum_interval=timedelta(seconds=1),
     maximum_attempts=4,
+    non_retryable_error_types=["DatabaseUnavailable"],  # the operation waits for it itself, where people see it
 )
 INVENTORY_TIMEOUT = timedelta(seconds=15)
 BACKEND_ATTEMPTS = 4
@@ -81,14 +82,25 @@ async def finish(work: Coroutine[Any, Any, T]) -> T:
         raise
 
 
+async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end; a cancel that comes meanwhile changes nothing any more."""
+    task = asyncio.create_task(work)
+    while True:
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise
+
+
 @dataclass(frozen=True)
 class Undo:
-    """One backend call that takes a step back."""
+    """One call that takes a step back; on the backend's own queue unless another one is named."""
 
     name: str
     activity: str
-    backend: str
     call: BackendCall
+    queue: str | None = None
 
 
 class GaveUp(Exception):
@@ -182,7 +194,7 @@ class Operation:
 
     @retry_now.validator
     def _retry_now_allowed(self, _command: CommandInput | None = None) -> None:
-        if not self.log.waiting_for:
+        if names.RETRY_NOW not in self.log.commands_now():
             raise as_error(Failure(type="CommandRefused", message=f"{names.RETRY_NOW}: nothing waits for a retry"))
 
     @workflow.signal(name=names.RETRY_NOW, description=names.COMMANDS[names.RETRY_NOW])
@@ -214,7 +226,12 @@ class Operation:
         except (FailureError, GaveUp, asyncio.CancelledError) as error:
             failure = failure_of(error)
             if failure.type != "RequestReused":  # the operation of that id is another one: not ours to undo
-                await finish(self._roll_back(failure))
+                ended = await uninterrupted(self._roll_back(failure, request))
+                if ended.result is not None:
+                    # Window: an attempt had committed and its answer was lost; then the operation has succeeded.
+                    self.log.end(OperationState.SUCCEEDED)
+                    return ended.result
+                self.log.end(OperationState.FAILED_CLEAN)
             if failure.type == "OperationCancelled" and self.cancel_requested:
                 raise asyncio.CancelledError from error
             raise as_error(failure) from error
@@ -280,6 +297,7 @@ class Operation:
 
     async def ended_before(self, begun: Begun) -> dict[str, Any]:
         """The answer of an operation that ended when it began, or long ago."""
+        self._past_return = True
         await self.wake(begun.waiting_for)
         self.log.end(OperationState.SUCCEEDED)
         return begun.result or {}
@@ -300,7 +318,7 @@ class Operation:
 
         A cancel waits until the transaction is over: an abandoned one might still happen after everything was undone.
         """
-        pause = 1.0
+        pause = 0.25
         while True:
             transaction = workflow.execute_local_activity(
                 name,
@@ -318,10 +336,14 @@ class Operation:
                 timed_out = isinstance(error, ActivityTimeout)
                 if not timed_out and failure.type not in ("DatabaseUnavailable", "SimulatedCrash"):
                     raise
-                self.log.wait(f"the inventory database: {failure.message}")
+                reason = f"the inventory database: {failure.message}"
+                self.log.wait(reason)
             else:
+                if self.log.waiting_for:
+                    self.log.wait("")
                 return answer
             await self._sleep(pause, "the inventory does not answer")
+            self.log.wait(reason)
             pause = min(pause * 2, 30.0)
 
     async def backend(
@@ -441,6 +463,7 @@ class Operation:
             f"temporal workflow signal -w {shlex.quote(self.id)} --name {names.RETRY_NOW} --input '{{}}'"
         )
         self.log.needs_operator = left
+        self.log.show()
         await self._mark(MarkInput(operation=self.id, state=OperationState.NEEDS_OPERATOR, left=left))
 
     async def _mark(self, step: MarkInput) -> None:
@@ -453,7 +476,6 @@ class Operation:
 
     async def _sleep(self, seconds: float, why: str, ready: Any = None) -> None:
         self.check_cancelled()
-        self._retry = False
         try:
             await workflow.wait_condition(
                 lambda: self._retry or bool(ready and ready()),
@@ -462,6 +484,7 @@ class Operation:
             )
         except TimeoutError:
             self.log.slept += 1
+        self._retry = False  # one that came during the attempt before has shortened this pause
         self.log.wait("")
 
     def call(
@@ -488,32 +511,42 @@ class Operation:
 
     # -- undo --------------------------------------------------------------------------------------------------------
 
-    def undo(self, title: str, activity: str, call: BackendCall) -> None:
+    def undo(self, title: str, activity: str, call: BackendCall, *, queue: str | None = None) -> None:
         """Register how a step is taken back; call it before the step runs."""
-        self._fresh = Undo(name=title, activity=activity, backend=call.target.backend, call=call)
+        self._fresh = Undo(name=title, activity=activity, call=call, queue=queue)
         self._undo.append(self._fresh)
 
     async def take_back(self, title: str) -> None:
-        """Run one undo now and forget it (a pool refused, the next one is tried)."""
-        for undo in [undo for undo in self._undo if undo.name == title]:
-            await finish(self.backend(undo.activity, undo.call, title=undo.name, forward=True))
+        """Run one undo, after those that were registered later, and forget them: a pool refused, the next is tried."""
+        while any(undo.name == title for undo in self._undo):
+            undo = self._undo[-1]
+            await finish(self._take_back(undo))
             self._undo.remove(undo)
+
+    async def _take_back(self, undo: Undo) -> None:
+        await self.backend(undo.activity, undo.call, title=undo.name, queue=undo.queue, forward=True)
 
     def no_return(self) -> None:
         """From here on there is only forward; a cancel is noted and ignored."""
         self._past_return = True
 
-    async def _roll_back(self, failure: Failure) -> None:
+    async def _roll_back(self, failure: Failure, request: Request) -> Ended:
+        """Take everything back. Gives the result of an operation that turns out to have succeeded before."""
         self._undoing = True
         self.log.undoing(failure.message)
-        for undo in reversed(self._undo):
-            await self.backend(undo.activity, undo.call, title=undo.name, forward=True)
+        try:
+            for undo in reversed(self._undo):
+                await self._take_back(undo)
+        except FailureError as error:
+            if failure_of(error).type != "StaleClaim":
+                raise
+            self.log.done()  # it had ended before: nothing is ours to take back
         self.log.start("give back claims and reservations")
-        step = AbortInput(operation=self.id, failure=failure)
+        step = AbortInput(operation=self.id, failure=failure, kind=self.kind, request=request.model_dump(mode="json"))
         ended = await self._persist(lambda: self.inventory(names.ABORT, step, Ended))
         self.log.done()
         await self.wake(ended.wake)
-        self.log.end(OperationState.FAILED_CLEAN)
+        return ended
 
 
 def epoch_of(fences: list[Fence], resource: str) -> int:

@@ -43,5 +43,7 @@ class CreateShareFromSnapshot(Placed):
             return await self.backend(names.BACKEND_CLONE_SNAPSHOT, call, title=f"clone in {where}")
         made = await super().fill(begun, instance)
         call = self.call("copy", instance, fences, epoch=epoch, other=begun.source)
-        await self.backend(names.MOVER_COPY, call, title=f"copy to {where}", queue=names.mover_queue(instance.backend))
+        queue = names.mover_queue(instance.backend)
+        self.undo(f"stop the copy to {where}", names.MOVER_FORGET, call, queue=queue)
+        await self.backend(names.MOVER_COPY, call, title=f"copy to {where}", queue=queue)
         return made

@@ -13,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from shareflow import names
     from shareflow.contracts.operations import RevertShareInput, ShareResult
     from shareflow.contracts.steps import BackendCall, BeginStatus
-    from workflows.conduct import Operation, epoch_of, finish
+    from workflows.conduct import Operation, epoch_of, failure_of, finish
 
 
 @workflow.defn(name=names.REVERT_SHARE, failure_exception_types=[ValidationError])
@@ -43,10 +43,14 @@ class RevertShare(Operation):
                 names.BACKEND_REVERT_SHARE, call, title=f"revert on {share.backend}/{share.pool}", until_known=True
             )
         except (asyncio.CancelledError, ActivityError) as error:
-            if not is_cancelled_exception(error) or not await finish(self._was_done(call)):
+            # A job may run behind an answer that was lost, a refusal or a cancel: it is stopped, or has done its work.
+            if not await finish(self._was_done(call)):
                 raise
+            reason = "the cancel" if is_cancelled_exception(error) else failure_of(error).message
+            self.log.note = f"{reason} came after the switch; going on"
+        if self.cancel_requested:
             self.log.note = "the cancel came after the switch; going on"
-            self.no_return()
+        self.no_return()
         return await self.commit()
 
     async def _was_done(self, call: BackendCall) -> bool:

@@ -13,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from shareflow.contracts.units import format_duration, format_size
 
 STEPS_SHOWN = 40
-MARKS = {"done": "[x]", "running": "[>]", "waiting": "[~]"}
+MARKS = {"done": "[x]", "running": "[>]", "waiting": "[~]", "failed": "[!]"}
 
 
 class StepLog:
@@ -85,6 +85,8 @@ class StepLog:
     def undoing(self, reason: str) -> None:
         """Everything is being taken back."""
         self._phase, self.reason, self.commands = "undoing", reason, []
+        if self.steps and self.steps[-1].state != "done":
+            self.steps[-1] = self.steps[-1].model_copy(update={"state": "failed", "detail": reason})
         self.show()
 
     def end(self, state: OperationState) -> None:
@@ -102,14 +104,16 @@ class StepLog:
             step=self.step,
             steps=self.steps,
             waiting_for=self.waiting_for,
-            commands=self._commands(),
+            commands=self.commands_now(),
             note=self.note or self.needs_operator,
             share_id=self.share_id,
             purge_at=self.purge_at,
         )
 
-    def _commands(self) -> list[str]:
-        return [*self.commands, *([names.RETRY_NOW] if self.waiting_for and self.phase != "ended" else [])]
+    def commands_now(self) -> list[str]:
+        """The commands that can be sent now."""
+        retries = (self.waiting_for or self.needs_operator) and self.phase != "ended"
+        return [*self.commands, *([names.RETRY_NOW] if retries else [])]
 
     def _command_line(self, name: str) -> str:
         line = f"--workflow-id '{self.operation}' --name {name} --input '{names.COMMAND_INPUTS[name]}'"
@@ -135,7 +139,7 @@ class StepLog:
                 f"- {MARKS[s.state]} {s.name}" + (f": {_plain(s.detail)}" if s.detail else "") for s in self.steps
             )
         )
-        commands = self._commands()
+        commands = self.commands_now()
         if commands:
             lines.append("Commands that can be sent now:")
             lines.append("\n".join(self._command_line(name) for name in commands))

@@ -13,7 +13,7 @@ from inventory.claims import Want
 from inventory.database import deployment_id
 from inventory.operations import OpenOperation
 from shareflow.contracts.operations import OnBusy, Request
-from shareflow.contracts.steps import BeginStatus, Begun, CommitInput, Fence, Limits
+from shareflow.contracts.steps import BeginStatus, Begun, CommitInput, Fence, Limits, ObjectPlace
 from shareflow.errors import InvalidState, NotFound
 
 Input = TypeVar("Input", bound=Request)
@@ -119,15 +119,22 @@ def share_result(connection: Connection, operation: OpenOperation, share_id: str
     paths = connection.execute(
         locations.select().where(locations.c.instance_id == place.id).order_by(locations.c.preferred.desc())
     ).mappings()
+    return share_answer(operation, share, place, [row["path"] for row in paths])
+
+
+def share_answer(
+    operation: OpenOperation, share: RowMapping, place: ObjectPlace, paths: Sequence[str]
+) -> dict[str, Any]:
+    """A ``ShareResult`` as JSON data, from what its operation knows already; the preferred path first."""
     return {
         "operation": operation.id,
         "state": "succeeded",
-        "share_id": share_id,
+        "share_id": share["id"],
         "name": share["name"],
         "size": share["size"],
         "pool": place.pool,
         "backend": place.backend,
-        "export_locations": [row["path"] for row in paths],
+        "export_locations": list(paths),
     }
 
 

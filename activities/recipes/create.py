@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, select
+from sqlalchemy import Connection, RowMapping, delete
 
 from activities import placement
-from activities.recipes.base import Recipe, claim, fence_of, keep_placement, require_status, share_result
+from activities.recipes.base import Recipe, claim, fence_of, keep_placement, require_status, share_answer
 from dsl.documents import ShareTypeSpec
 from dsl.placement import PlacementRequest
 from inventory import audit, claims, operations, reservations, resources, tables
@@ -25,9 +25,7 @@ Creating = CreateShareInput | CreateShareFromSnapshotInput
 
 def check_name_free(connection: Connection, project: str, name: str) -> None:
     """Raise NameTaken when a share in view has the name."""
-    shares = tables.shares
-    taken = select(shares.c.id).where(shares.c.project == project, shares.c.live_name == name)
-    if connection.execute(taken).first() is not None:
+    if resources.name_taken(connection, project, name):
         raise NameTaken(f"project {project!r} has a share {name!r}", field="name", hint="choose another name")
 
 
@@ -76,8 +74,7 @@ class _Create(Recipe[Any]):
             },
         )
         place = resources.add_instance(connection, share, pool, size)
-        operations.note(connection, operation.id, share_id=share, waiting_for=None)
-        keep_placement(connection, operation, decision)
+        operations.note(connection, operation.id, share_id=share, waiting_for=None, placement=decision)
         return share, place
 
     @staticmethod
@@ -121,11 +118,12 @@ class _Create(Recipe[Any]):
             raise StaleClaim(f"operation {operation.id} has no instance to commit")
         fence = fence_of(begun.fences, begun.share_id)
         resources.set_instance(connection, begun.instance.id, status="available", allocated_bytes=begun.instance.size)
-        share = resources.share_row(connection, begun.share_id)
+        share = audit.change(
+            connection, operation.actor, tables.shares, begun.share_id, after="available", epoch=fence.epoch
+        )
         resources.set_export_paths(connection, begun.instance.id, share["protocol"], outcome.export_paths)
-        audit.change(connection, operation.actor, tables.shares, begun.share_id, after="available", epoch=fence.epoch)
         reservations.commit(connection, operation.id)
-        return share_result(connection, operation, begun.share_id)
+        return share_answer(operation, share, begun.instance, outcome.export_paths)
 
     def abort(self, connection: Connection, operation: OpenOperation, begun: Begun) -> None:
         """See base class."""

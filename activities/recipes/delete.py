@@ -17,7 +17,7 @@ from inventory.operations import OpenOperation
 from shareflow import names
 from shareflow.contracts.operations import DeleteShareInput, ForgetShareInput
 from shareflow.contracts.steps import BeginStatus, Begun, CommandStep, CommitInput, PurgeBegun, RetentionResult
-from shareflow.errors import CommandRefused, StaleClaim
+from shareflow.errors import CommandRefused, NameTaken, StaleClaim
 
 RECYCLE_BIN = "recycle-bin"
 PURGING = "purging"
@@ -51,6 +51,15 @@ def _claim_tree(
         # With the share held no snapshot can be added, but one may have come while we stood in line: claim it too.
         if isinstance(fences, Begun) or len(resources.snapshots_of(connection, share["id"])) == len(snapshots):
             return share, snapshots, fences
+
+
+def _free_name(connection: Connection, project: str, begun: Begun) -> str:
+    """The share's name, or when that was taken meanwhile, one that tells whose it was."""
+    try:
+        check_name_free(connection, project, begun.share_name)
+    except NameTaken:
+        return f"{begun.share_name[:54]}-{begun.share_id[:8]}"
+    return begun.share_name
 
 
 class DeleteShare(Recipe[DeleteShareInput]):
@@ -133,7 +142,8 @@ class DeleteShare(Recipe[DeleteShareInput]):
         """Move the purge later. Raises CommandRefused once the purge or a restore has begun."""
         if begun.phase != RECYCLE_BIN or begun.purge_at is None:
             raise CommandRefused(f"the share is not in the recycle bin, it is {begun.phase or 'being deleted'}")
-        if step.purge_at is None or step.purge_at == begun.purge_at:
+        # A late attempt of an earlier extension must not take back a later one.
+        if step.purge_at is None or step.purge_at <= begun.purge_at:
             return begun, RetentionResult(purge_at=begun.purge_at)
         audit.change(
             connection,
@@ -202,7 +212,14 @@ class DeleteShare(Recipe[DeleteShareInput]):
 
     def abort(self, connection: Connection, operation: OpenOperation, begun: Begun) -> None:
         """See base class."""
-        audit.change(connection, operation.actor, tables.shares, begun.share_id, after="available", why="not deleted")
+        back: dict[str, Any] = {}
+        if begun.phase == RECYCLE_BIN:
+            # Window: it came into the recycle bin, the answer was lost, and a cancel overtook it.
+            name = _free_name(connection, operation.project, begun)
+            back = {"name": name, "live_name": name, "purge_at": None}
+        audit.change(
+            connection, operation.actor, tables.shares, begun.share_id, after="available", why="not deleted", **back
+        )
 
 
 class ForgetShare(Recipe[ForgetShareInput]):

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 from alembic import context
 from sqlmodel import SQLModel
 
-import inventory.tables  # noqa: F401  (registers the tables)
+from inventory.tables import UtcDateTime, Word
+
+
+def render(kind: str, item: Any, _autogenerate: object) -> str | Literal[False]:
+    """How our own column types are written in a generated migration."""
+    if kind == "type" and isinstance(item, Word):
+        return f"Word({item.length})"
+    if kind == "type" and isinstance(item, UtcDateTime):
+        return "UtcDateTime"
+    return False
+
 
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=SQLModel.metadata,
-    render_as_batch=False,
-    user_module_prefix="",
+    render_item=render,
     transactional_ddl=True,
 )
 context.run_migrations()

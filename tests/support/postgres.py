@@ -21,11 +21,10 @@ from shareflow.doctor import find_command
 PORT = 5432
 _START_LIMIT = 30.0
 _STOP_LIMIT = 20.0
-# Tests kill processes, never the machine: nothing has to reach the disk.
+# Tests kill processes, never the machine: what the kernel has is safe.
 _SETTINGS = {
     "listen_addresses": "",
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "max_connections": "200",
     "shared_buffers": "64MB",
