@@ -166,8 +166,7 @@ class _Runner:
 
         def attempt() -> T:
             faults.hit(moments.before, step.operation)
-            with self.services.database.read() as connection:
-                claims.check(connection, step.operation, step.fences)
+            self.check(step)
             # Window: the claim may be lost from here on; the driver refuses older epochs and deleted names by itself.
             result = action()
             faults.hit(moments.after, step.operation)
@@ -180,6 +179,11 @@ class _Runner:
                 raise from_driver(error, self.backend) from error
             except OSError as error:
                 raise from_driver(Unknown(f"{type(error).__name__}: {error}"), self.backend) from error
+
+    def check(self, step: BackendCall) -> None:
+        """Raise StaleClaim unless the operation still holds what the step needs."""
+        with self.services.database.read() as connection:
+            claims.check(connection, step.operation, step.fences)
 
     async def _heartbeating(self, future: asyncio.Future[T]) -> T:
         timeout = activity.info().heartbeat_timeout
@@ -429,7 +433,10 @@ class MoverSteps:
         source, job = _other(step), _copy_job(step)
 
         def start() -> Job:
-            return self._mover.start(job, self._path(source), self._path(step.target), CopyOptions())
+            files, target = self._path(source), self._path(step.target)
+            # Looking for the paths may have hung: a late attempt must not copy over what clients have written since.
+            self._runner.check(step)
+            return self._mover.start(job, files, target, CopyOptions())
 
         await self._runner.job(names.MOVER_COPY, step, start, lambda: self._mover.cancel(job))
         # Window: the copy is complete and verified; its job record goes only now, so a repeated step finds it done

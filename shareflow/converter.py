@@ -59,7 +59,8 @@ def describe(error: ValidationError, model: type[BaseModel]) -> InvalidInput:
             return InvalidInput(f"the input is not JSON: {first['msg']}", hint="give one JSON object")
         case _:
             reason = first["msg"].removeprefix("Value error, ")
-            return InvalidInput(f"{_shown(first['input'])} is refused: {reason}{rest}", field=field)
+            hint = f"correct {field!r} and ask again" if field else "give one JSON object"
+            return InvalidInput(f"{_shown(first['input'])} is refused: {reason}{rest}", field=field, hint=hint)
 
 
 def _model_of(hint: Any) -> type[BaseModel] | None:

@@ -151,7 +151,28 @@ def woken_by(refusal: FailureError) -> list[str]:
     return [str(operation) for operation in details[0]] if details and isinstance(details[0], list) else []
 
 
-class Operation:
+class Handlers(type):
+    """A class whose ``dir()`` shows what Temporal calls and nothing else.
+
+    The sandbox defines a workflow's class anew for every run, and each time the SDK goes through all members of the
+    class and of every base. That cost more than all else that a run does here.
+    """
+
+    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> None:
+        super().__init__(name, bases, namespace)
+        own = {member for member, value in namespace.items() if _is_handler(value)}
+        cls.handlers: frozenset[str] = frozenset(own.union(*(getattr(base, "handlers", ()) for base in bases)))
+
+    def __dir__(cls) -> list[str]:
+        return sorted(cls.handlers)
+
+
+def _is_handler(value: object) -> bool:
+    marked = any(key.startswith("__temporal_") for key in getattr(value, "__dict__", ()))
+    return marked or isinstance(value, workflow.UpdateMethodMultiParam)
+
+
+class Operation(metaclass=Handlers):
     """Base of the operations' workflows. Subclasses set ``kind`` and call :meth:`conduct` from ``run``."""
 
     kind: ClassVar[str]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import inspect
 import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,15 +13,14 @@ import pytest
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import Connection, insert, select, update
 
-from inventory import catalogue, queries, resources, tables
-from inventory.audit import Actor
-from inventory.catalogue import Catalogue, QuotaRow, TypeRow, pool_id
-from inventory.database import Database, migrate, now
+from inventory import queries, resources, tables
+from inventory.catalogue import pool_id
+from inventory.database import Database, migrate
 from inventory.operations import end
 from shareflow.contracts import reads
 from shareflow.contracts.operations import OperationState
 from shareflow.contracts.reads import ListQuery, Page
-from shareflow.errors import InvalidInput, NotFound
+from shareflow.errors import InvalidInput
 from tests.inventory.conftest import BOTH
 from tests.inventory.rows import (
     GIB,
@@ -384,103 +382,6 @@ def test_unknown_field_to_sort_by_is_refused_with_those_there_are(filled: Databa
         ask(connection, query(project=PROJECT, sort="id"))
 
 
-# What belongs to the operator and not to a project.
-WITHOUT_PROJECT = {"list_pools", "list_share_types", "list_findings"}
-
-
-def questions() -> dict[str, Callable[..., Any]]:
-    """Every public question."""
-    found = inspect.getmembers(queries, inspect.isfunction)
-    return {
-        name: function
-        for name, function in found
-        if function.__module__ == queries.__name__ and not name.startswith("_")
-    }
-
-
-def test_every_question_names_its_project() -> None:
-    """A new question cannot forget it: its only other argument is a query with a project."""
-    for name, function in questions().items():
-        if name in WITHOUT_PROJECT:
-            continue
-        parameters = list(inspect.signature(function, eval_str=True).parameters.values())
-        assert [each.name for each in parameters] == ["connection", "query"], name
-        assert "project" in parameters[1].annotation.model_fields, name
-
-
-def secrets_of(connection: Connection, project: str) -> dict[str, str]:
-    """Ids and names of everything in a project."""
-    share = make_share(connection, "secret", project=project)
-    snapshot = make_snapshot(connection, share, "hidden")
-    binned = make_share(connection, "binned", project=project)
-    bin_share(connection, binned)
-    operation = open_operation(connection, operation_id(), project=project)
-    connection.execute(update(tables.operations).where(tables.operations.c.id == operation.id).values(share_id=share))
-    return {"share": share, "snapshot": snapshot, "binned": binned, "operation": operation.id}
-
-
-def asked_with(model: type[BaseModel], values: dict[str, str]) -> Iterator[dict[str, Any]]:
-    """Queries of this kind that point at the other project by everything they can point with."""
-    fields = model.model_fields
-    pointers = {
-        "share": [values["share"], values["binned"], "secret", "binned"],
-        "snapshot": [values["snapshot"], "hidden"],
-        "operation": [values["operation"]],
-        "resource": [values["share"], values["snapshot"], values["binned"], "secret"],
-    }
-    base: dict[str, Any] = {"project": PROJECT}
-    if {"share", "snapshot"} <= fields.keys():
-        yield from ({**base, "share": a, "snapshot": b} for a in pointers["share"] for b in pointers["snapshot"])
-        return
-    required = {name for name, field in fields.items() if field.is_required()}
-    if not required:
-        yield base
-    for name in pointers.keys() & fields.keys():
-        for pointer in pointers[name]:
-            yield {**base, name: pointer}
-            if "deleted" in fields:
-                yield {**base, name: pointer, "deleted": True}
-
-
-@pytest.mark.parametrize("name", sorted(questions().keys() - WITHOUT_PROJECT))
-def test_no_question_reaches_into_another_project(database: Database, name: str) -> None:
-    """By id, by name, by digest, alive or in the recycle bin: nothing, or the answer that an unknown one gets."""
-    with database.write() as connection:
-        values = secrets_of(connection, "red")
-        make_share(connection, "mine")
-    function = questions()[name]
-    model = inspect.signature(function, eval_str=True).parameters["query"].annotation
-    tried = 0
-    for values_of_query in asked_with(model, values):
-        tried += 1
-        with database.read() as connection:
-            try:
-                answer = function(connection, model.model_validate(values_of_query))
-            except NotFound as error:
-                assert_like_unknown(connection, function, model, values_of_query, error, values)
-                continue
-        text = answer.model_dump_json()
-        assert not any(secret in text for secret in (*values.values(), "secret", "hidden", "red")), values_of_query
-    assert tried
-
-
-def assert_like_unknown(
-    connection: Connection,
-    function: Callable[..., Any],
-    model: type[BaseModel],
-    asked: dict[str, Any],
-    error: NotFound,
-    values: dict[str, str],
-) -> None:
-    """The same words as for something that is nowhere."""
-    unknown = {key: "nowhere" if isinstance(value, str) and key != "project" else value for key, value in asked.items()}
-    with pytest.raises(NotFound) as caught:
-        function(connection, model.model_validate(unknown))
-    assert (caught.value.hint, caught.value.field) == (error.hint, error.field)
-    pointed = next(value for key, value in asked.items() if key in ("share", "operation", "resource"))
-    assert error.message.replace(repr(pointed), repr("nowhere")) == caught.value.message
-
-
 def test_position_does_not_open_another_project(filled: Database) -> None:
     """A position is where to go on, not what may be seen."""
     with filled.read() as connection:
@@ -489,86 +390,8 @@ def test_position_does_not_open_another_project(filled: Database) -> None:
             first_position(connection, after=position)
 
 
-def test_share_can_be_named_like_the_id_of_another(database: Database) -> None:
-    """The id wins, so that nobody can put a share in front of another one."""
-    with database.write() as connection:
-        share = make_share(connection, "home")
-        imposter = make_share(connection, share)
-        assert queries.get_share(connection, reads.ShareRef(project=PROJECT, share=share)).id == share
-        assert queries.get_share(connection, reads.ShareRef(project=PROJECT, share=imposter)).id == imposter
-
-
-def test_share_in_the_recycle_bin_is_found_by_its_id_only_when_asked_for(database: Database) -> None:
-    """It left the view, with its snapshots; its name may be somebody else's by now."""
-    with database.write() as connection:
-        share = make_share(connection, "home")
-        make_snapshot(connection, share, "monday")
-        bin_share(connection, share)
-        again = make_share(connection, "home")
-        assert queries.get_share(connection, reads.ShareRef(project=PROJECT, share="home")).id == again
-        with pytest.raises(NotFound):
-            queries.get_share(connection, reads.ShareRef(project=PROJECT, share=share))
-        binned = queries.get_share(connection, reads.ShareRef(project=PROJECT, share=share, deleted=True))
-        assert (binned.id, binned.status, binned.snapshots) == (share, reads.ShareStatus.RECYCLE_BIN, 1)
-        assert queries.list_snapshots(connection, reads.SnapshotQuery(project=PROJECT)).items == []
-        with pytest.raises(NotFound):
-            queries.list_snapshots(connection, reads.SnapshotQuery(project=PROJECT, share=share))
-
-
-def test_one_share_shows_where_it_is_and_how_to_mount_it(database: Database) -> None:
-    """Instances, export locations with the preferred one first, and the number of its snapshots."""
-    with database.write() as connection:
-        share = make_share(connection, "home")
-        for name in ("monday", "tuesday"):
-            make_snapshot(connection, share, name)
-        place = resources.instance_place(connection, share)
-        resources.set_export_paths(connection, place.id, "NFS", ["server:/b", "server:/a"])
-        view = queries.get_share(connection, reads.ShareRef(project=PROJECT, share="home"))
-        listed = queries.list_shares(connection, reads.ShareQuery(project=PROJECT)).items[0]
-    assert [location.path for location in view.export_locations] == ["server:/b", "server:/a"]
-    assert [(copy.backend, copy.pool, copy.size) for copy in view.instances] == [("alpha", "a1", GIB)]
-    assert (view.snapshots, view.backend, view.pool, listed.snapshots) == (2, "alpha", "a1", 2)
-
-
-def test_quota_of_a_project_that_has_nothing_yet_is_what_it_would_get(database: Database) -> None:
-    """Unlimited without a default; the default's limits with one; its own as soon as it has any."""
-    with database.write() as connection:
-        ask = reads.ProjectRef(project=PROJECT)
-        assert queries.get_quota(connection, ask).shares_limit is None
-        declare(connection, quotas=(QuotaRow("*", 5, 6, 7),))
-        view = queries.get_quota(connection, ask)
-        assert (view.shares_limit, view.bytes_limit, view.snapshots_limit, view.bytes_used) == (5, 6, 7, 0)
-        declare(connection, quotas=(QuotaRow("*", 5, 6, 7), QuotaRow(PROJECT, None, 1, 0)))
-        view = queries.get_quota(connection, ask)
-        assert (view.shares_limit, view.bytes_limit, view.snapshots_limit) == (None, 1, 0)
-
-
-def test_pools_and_types_are_shown_to_everybody(database: Database) -> None:
-    """What can be asked for is no secret of a project; what is retired is not offered."""
-    with database.write() as connection:
-        catalogue.apply(connection, Catalogue(types=(TypeRow("old", "1", {"description": "before"}),)))
-        declare(connection, pool_row("a1", limit=7, attributes={"media": "ssd"}), pool_row("a2"))
-        declare(connection, pool_row("a1", limit=7, attributes={"media": "ssd"}))
-        pools = queries.list_pools(connection).items
-        assert [(pool.name, pool.limit_bytes, pool.reachable, pool.attributes) for pool in pools] == [
-            ("a1", 7, True, {"media": "ssd"})
-        ]
-        assert queries.list_share_types(connection).items == []
-
-
 def test_limits_of_a_page_are_kept_by_the_contract() -> None:
     """Nobody asks for more than a thousand rows at once, or for none."""
     for limit in (0, -1, 1001):
         with pytest.raises(ValidationError):
             reads.ShareQuery(limit=limit)
-
-
-def test_operation_view_shows_whom_it_waits_for(database: Database) -> None:
-    """A queued operation names the ones ahead of it."""
-    with database.write() as connection:
-        operation = open_operation(connection, "waits")
-        connection.execute(update(tables.operations).values(waiting_for=["a", "b"]))
-        view = queries.get_operation(connection, reads.OperationRef(project=PROJECT, operation=operation.id))
-        assert view.waiting_for == ["a", "b"]
-        assert view.created_at <= now()
-        assert operation.actor == Actor("waits", PROJECT)

@@ -11,7 +11,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -21,6 +21,8 @@ from shareflow.doctor import find_command
 PORT = 5432
 _START_LIMIT = 30.0
 _STOP_LIMIT = 20.0
+_PREFIX = "shareflow-pg-"
+_LEFT_BEHIND = 3600.0
 # Tests kill processes, never the machine: what the kernel has is safe.
 _SETTINGS = {
     "listen_addresses": "",
@@ -156,10 +158,19 @@ def _program(name: str) -> str:
     return found
 
 
+def _sweep() -> None:
+    """Remove what test runs left that were killed and could not clean up; their servers ended with them."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _LEFT_BEHIND and not (left / "data" / "postmaster.pid").exists():
+                shutil.rmtree(left)
+
+
 @contextmanager
 def running_postgres() -> Iterator[PostgresServer]:
     """A new server, stopped and removed at the end whatever happens."""
-    directory = Path(tempfile.mkdtemp(prefix="shareflow-pg-"))
+    _sweep()
+    directory = Path(tempfile.mkdtemp(prefix=_PREFIX))
     server = PostgresServer(directory)
     try:
         server.create()

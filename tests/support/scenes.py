@@ -245,6 +245,8 @@ class Scene:
         with self.world.database.read() as connection:
             for table in (tables.instances, tables.snapshot_instances, tables.tombstones):
                 sums = select(table.c.pool_id, func.sum(table.c.allocated_bytes)).group_by(table.c.pool_id)
+                if table is tables.tombstones:
+                    sums = sums.where(table.c.gone_at.is_(None))
                 for row in connection.execute(sums).all():
                     carried[row[0]] = carried.get(row[0], 0) + int(row[1])
             assert audit.broken_chains(connection) == []

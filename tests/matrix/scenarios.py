@@ -1,0 +1,235 @@
+"""The operations of the matrix, each in the situations in which it passes points of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from drivers.fake import FaultKind
+from shareflow import names
+from tests.matrix import effects
+from tests.matrix.effects import Effect
+from tests.matrix.situations import (
+    Drive,
+    Prepare,
+    Rules,
+    behind_another,
+    busy_revert,
+    cancel_in_the_pause,
+    half_then_refused,
+    home,
+    once,
+    sends,
+    source_unreadable,
+)
+from tests.matrix.stage import GIB, Stage
+
+Ending = Literal["succeeded", "failed", "cancelled"]
+ALL_POOLS = ("a1", "a2", "b1", "b2")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One operation in one situation.
+
+    Attributes:
+        prepare: makes what the operation needs.
+        fields: its input.
+        effect: what a success changes; everything else must be as before.
+        natural: how it ends when nothing of the matrix is injected.
+        rules: scripted faults that belong to the situation (a pool that refuses, a step that is undone).
+        drive: what is sent to it while it runs.
+        focus: only points with these prefixes get cells; empty for all that it passes.
+        refusable: backend steps whose refusal ends the operation failed-clean.
+        movable: backend steps whose pool-specific refusal sends it to the next pool.
+        settled: points at which a cancel comes too late.
+        either: points at which a cancel may still be in time.
+        used: calls per verb that the situation's own rules take first.
+    """
+
+    name: str
+    kind: str
+    prepare: Prepare
+    fields: Mapping[str, Any]
+    effect: Effect
+    natural: Ending = "succeeded"
+    rules: Rules | None = None
+    drive: Drive | None = None
+    focus: tuple[str, ...] = ()
+    refusable: tuple[str, ...] = ()
+    movable: tuple[str, ...] = ()
+    settled: tuple[str, ...] = ("inventory.commit",)
+    either: tuple[str, ...] = ()
+    used: Mapping[str, int] = field(default_factory=dict)
+
+    def request(self, stage: Stage) -> dict[str, Any]:
+        """The operation's input."""
+        return stage.input(**self.fields)
+
+
+_NEW = {"name": "new", "size": 3 * GIB}
+_COPY = {"share": "home", "snapshot": "s1", "name": "copy", "size": 3 * GIB}
+_COPIED = effects.makes_share("copy", 3 * GIB, source="snapshot home/s1", pools=ALL_POOLS)
+_HOME = {"share": "home"}
+_SETTLED_UNDO = ("inventory", "backend", "mover")
+
+CREATES = (
+    Scenario(
+        "CreateShare", names.CREATE_SHARE, home(), _NEW, effects.makes_share("new", 3 * GIB, pools=ALL_POOLS),
+        refusable=("backend.create_share",), movable=("backend.create_share",),
+    ),
+    Scenario(
+        "CreateShare-next-pool", names.CREATE_SHARE, home(), _NEW,
+        effects.makes_share("new", 3 * GIB, pools=ALL_POOLS[1:]),
+        rules=once(FaultKind.FULL, "create_share", "create"),
+        focus=("backend.delete_share", "inventory.place_again"),
+    ),
+    Scenario(
+        "CreateShare-undone", names.CREATE_SHARE, home(), _NEW, effects.nothing, "failed",
+        rules=half_then_refused("create_share", "create"),
+        focus=("backend.delete_share", "inventory.abort"), settled=_SETTLED_UNDO,
+    ),
+    Scenario(
+        "Clone", names.CREATE_SHARE_FROM_SNAPSHOT, home(snapshots=1), _COPY, _COPIED,
+        refusable=("backend.clone_snapshot",), movable=("backend.clone_snapshot",),
+    ),
+    Scenario(
+        "Clone-slow", names.CREATE_SHARE_FROM_SNAPSHOT, home("b1", snapshots=1), _COPY, _COPIED,
+        focus=("backend",), refusable=("backend.clone_snapshot",), movable=("backend.clone_snapshot",),
+    ),
+    Scenario(
+        "Clone-undone", names.CREATE_SHARE_FROM_SNAPSHOT, home(snapshots=1), _COPY, effects.nothing, "failed",
+        rules=half_then_refused("clone_snapshot", "clone"),
+        focus=("backend.delete_share", "inventory.abort"), settled=_SETTLED_UNDO,
+    ),
+    Scenario(
+        "Copy", names.CREATE_SHARE_FROM_SNAPSHOT, home(snapshots=1), {**_COPY, "zone": "west"},
+        effects.makes_share("copy", 3 * GIB, source="snapshot home/s1", pools=("a2", "b1")),
+        refusable=("backend.create_share", "mover.copy"), movable=("backend.create_share", "mover.copy"),
+    ),
+    Scenario(
+        "Copy-next-pool", names.CREATE_SHARE_FROM_SNAPSHOT, home(snapshots=1), {**_COPY, "zone": "west"},
+        effects.makes_share("copy", 3 * GIB, source="snapshot home/s1", pools=("b1",)),
+        rules=source_unreadable(FaultKind.FULL),
+        focus=("backend.delete_share", "mover.forget", "inventory.place_again"),
+    ),
+    Scenario(
+        "Copy-undone", names.CREATE_SHARE_FROM_SNAPSHOT, home(snapshots=1), {**_COPY, "zone": "west"},
+        effects.nothing, "failed",
+        rules=source_unreadable(FaultKind.REJECT),
+        focus=("backend.delete_share", "mover.forget", "inventory.abort"), settled=_SETTLED_UNDO,
+    ),
+)  # fmt: skip
+
+SNAPSHOTS = (
+    Scenario(
+        "CreateSnapshot", names.CREATE_SNAPSHOT, home(snapshots=1), {**_HOME, "name": "new"},
+        effects.makes_snapshot("home", "new"), refusable=("backend.create_snapshot",),
+    ),
+    Scenario(
+        "CreateSnapshot-slow", names.CREATE_SNAPSHOT, home("b1"), {**_HOME, "name": "new"},
+        effects.makes_snapshot("home", "new"), focus=("backend",), refusable=("backend.create_snapshot",),
+    ),
+    Scenario(
+        "CreateSnapshot-undone", names.CREATE_SNAPSHOT, home(), {**_HOME, "name": "new"}, effects.nothing, "failed",
+        rules=half_then_refused("create_snapshot", "snapshot"),
+        focus=("backend.delete_snapshot", "inventory.abort"), settled=_SETTLED_UNDO,
+    ),
+    Scenario(
+        "DeleteSnapshot", names.DELETE_SNAPSHOT, home(snapshots=2), {**_HOME, "snapshot": "s1"},
+        effects.removes("snapshot home/s1"),
+        settled=("backend", "inventory.commit"), either=("inventory.mark",),
+    ),
+    Scenario(
+        "DeleteSnapshot-slow", names.DELETE_SNAPSHOT, home("b1", snapshots=1), {**_HOME, "snapshot": "s1"},
+        effects.removes("snapshot home/s1"), focus=("backend",), settled=("backend",),
+    ),
+    Scenario(
+        "DeleteSnapshot-refused", names.DELETE_SNAPSHOT, home(snapshots=1), {**_HOME, "snapshot": "s1"},
+        effects.removes("snapshot home/s1"),
+        rules=once(FaultKind.REJECT, "delete_snapshot", "delete-snapshot"),
+        focus=("inventory.mark",), either=("inventory.mark",),
+    ),
+    Scenario(
+        "RevertShare", names.REVERT_SHARE, home(snapshots=2), {**_HOME, "snapshot": "s1"},
+        effects.reverts("home", "s1"),
+        refusable=("backend.revert_share",), either=("backend.revert_share",),
+    ),
+    Scenario(
+        "RevertShare-slow", names.REVERT_SHARE, home("b1", snapshots=1), {**_HOME, "snapshot": "s1"},
+        effects.reverts("home", "s1"),
+        focus=("backend",), refusable=("backend.revert_share",), either=("backend.revert_share",),
+    ),
+    Scenario(
+        "RevertShare-stopped", names.REVERT_SHARE, home(snapshots=1), {**_HOME, "snapshot": "s1"},
+        effects.reverts("home", "s1"), "cancelled",
+        rules=busy_revert(done=False), drive=cancel_in_the_pause, focus=("backend.stop_job", "inventory.abort"),
+        settled=_SETTLED_UNDO,
+    ),
+    Scenario(
+        "RevertShare-overtaken", names.REVERT_SHARE, home(snapshots=1), {**_HOME, "snapshot": "s1"},
+        effects.reverts("home", "s1"),
+        rules=busy_revert(done=True), drive=cancel_in_the_pause, focus=("backend.stop_job",), settled=_SETTLED_UNDO,
+    ),
+)  # fmt: skip
+
+RESIZES = (
+    Scenario(
+        "ResizeShare-grow", names.RESIZE_SHARE, home(snapshots=1), {**_HOME, "size": 5 * GIB},
+        effects.resizes("home", 5 * GIB), refusable=("backend.resize_share",),
+    ),
+    Scenario(
+        "ResizeShare-shrink", names.RESIZE_SHARE, home(), {**_HOME, "size": GIB},
+        effects.resizes("home", GIB), refusable=("backend.resize_share",),
+    ),
+    Scenario(
+        "ResizeShare-undone", names.RESIZE_SHARE, home(), {**_HOME, "size": 5 * GIB}, effects.nothing, "failed",
+        rules=half_then_refused("resize_share", "resize"),
+        focus=("backend.resize_share", "inventory.abort"), settled=_SETTLED_UNDO, used={"resize_share": 2},
+    ),
+    Scenario(
+        "ResizeShare-queued", names.RESIZE_SHARE, behind_another, {**_HOME, "size": 5 * GIB},
+        effects.resizes("home", 5 * GIB), focus=("inventory.begin",),
+    ),
+)  # fmt: skip
+
+_PURGED = effects.removes("share home", "snapshot home/s1", "snapshot home/s2")
+_BIN = ("inventory.begin_purge", "backend.delete", "inventory.commit")
+
+DELETIONS = (
+    Scenario(
+        "DeleteShare-purge", names.DELETE_SHARE, home(snapshots=2), _HOME, _PURGED,
+        drive=sends((names.PURGE_NOW, {}, "purged")), refusable=("backend.set_access_mode",), settled=_BIN,
+    ),
+    Scenario(
+        "DeleteShare-purge-slow", names.DELETE_SHARE, home("b1", snapshots=1), _HOME, _PURGED,
+        drive=sends((names.PURGE_NOW, {}, "purged")), focus=("backend.delete",), settled=_BIN,
+    ),
+    Scenario(
+        "DeleteShare-retention-ends", names.DELETE_SHARE, home(snapshots=1), {**_HOME, "retention": "1 s"}, _PURGED,
+        focus=("inventory.soft_deleted", "inventory.begin_purge"), settled=_BIN, either=("inventory.soft_deleted",),
+    ),
+    Scenario(
+        "DeleteShare-restore", names.DELETE_SHARE, home(snapshots=1), _HOME, effects.nothing,
+        drive=sends((names.RESTORE, {}, "restored")),
+        focus=("backend.set_access_mode", "inventory.restore_rows", "inventory.commit"),
+        refusable=("backend.set_access_mode#1",), either=("inventory.restore_rows",),
+        settled=("backend.set_access_mode#2", "inventory.commit"),
+    ),
+    Scenario(
+        "DeleteShare-extend", names.DELETE_SHARE, home(), _HOME, effects.nothing,
+        drive=sends((names.EXTEND_RETENTION, {"extend_by": "2 d"}, "purge at"), (names.RESTORE, {}, "restored")),
+        focus=("inventory.retention",),
+    ),
+    Scenario(
+        "DeleteShare-undone", names.DELETE_SHARE, home(snapshots=1), _HOME, effects.nothing, "failed",
+        rules=half_then_refused("set_access_mode", "withhold"),
+        focus=("backend.set_access_mode", "inventory.abort"), settled=_SETTLED_UNDO, used={"set_access_mode": 2},
+    ),
+    Scenario(
+        "ForgetShare", names.FORGET_SHARE, home(snapshots=2), _HOME, effects.forgets("home"), settled=("inventory",),
+    ),
+)  # fmt: skip
+
+SCENARIOS: dict[str, Scenario] = {each.name: each for each in (*CREATES, *SNAPSHOTS, *RESIZES, *DELETIONS)}

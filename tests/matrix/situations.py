@@ -1,0 +1,128 @@
+"""What the scenarios are made of: what is there before, scripted rules, and what is sent to a running operation."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.service import RPCError
+
+from drivers.fake import FaultKind
+from shareflow import faults, names
+from tests.matrix.stage import GIB, Stage, soon
+
+Prepare = Callable[[Stage], Coroutine[Any, Any, None]]
+Handle = WorkflowHandle[Any, Any]
+Drive = Callable[[Stage, Handle], Coroutine[Any, Any, None]]
+Rules = Callable[[Stage], None]
+
+
+def home(pool: str = "a1", *, snapshots: int = 0) -> Prepare:
+    """A share ``home`` with content, and snapshots s1, s2 ... each followed by other content."""
+
+    async def prepare(stage: Stage) -> None:
+        await asyncio.to_thread(make, stage)
+
+    def make(stage: Stage) -> None:
+        stage.make_share("home", 2 * GIB, pool)
+        stage.write("home", "first")
+        for number in range(1, snapshots + 1):
+            stage.make_snapshot("home", f"s{number}")
+            stage.write("home", f"after-s{number}")
+
+    return prepare
+
+
+async def behind_another(stage: Stage) -> None:
+    """A share that another operation holds until the one under test stands in line."""
+    await home()(stage)
+    blocker = stage.new_operation()
+
+    def hold() -> None:
+        end = time.monotonic() + 20
+        while not stage.waits() and time.monotonic() < end:
+            time.sleep(0.02)
+
+    faults.arm("backend.create_snapshot.before_call", hold, operation=blocker)
+    request = stage.input(share="home", name="blocker")
+    stage.others.append(await stage.world.start(names.CREATE_SNAPSHOT, request, operation=blocker))
+    await soon(lambda: "snapshot home/blocker" in stage.picture(), "the claim of the other operation")
+
+
+def half_then_refused(verb: str, step: str) -> Rules:
+    """The first try does its work in part, the second is refused for good: there is something to undo."""
+
+    def rules(stage: Stage) -> None:
+        script = stage.world.array("alpha").script
+        script.add(FaultKind.HALF, verb=verb, operation=stage.operation, step=step)
+        script.add(FaultKind.REJECT, verb=verb, operation=stage.operation, step=step)
+
+    return rules
+
+
+def once(kind: FaultKind, verb: str, step: str) -> Rules:
+    """A step of the operation meets one fault."""
+
+    def rules(stage: Stage) -> None:
+        stage.world.array("alpha").script.add(kind, verb=verb, operation=stage.operation, step=step)
+
+    return rules
+
+
+def source_unreadable(kind: FaultKind) -> Rules:
+    """The mover meets one fault when it opens the snapshot."""
+
+    def rules(stage: Stage) -> None:
+        backend, ref = stage.place("home", "s1")
+        stage.world.array(backend).script.add(kind, verb="data_path", name=ref.name)
+
+    return rules
+
+
+async def command(stage: Stage, handle: Handle, name: str, body: dict[str, Any]) -> str:
+    """Send an update as soon as the operation takes it; gives its answer."""
+    async with asyncio.timeout(40):
+        while True:
+            await soon(lambda: stage.phase() == "recycle-bin", "the recycle bin")
+            try:
+                return str(await handle.execute_update(name, body))
+            except WorkflowUpdateFailedError as error:
+                if "not in the recycle bin" not in str(error.cause):
+                    raise
+            except RPCError:  # the server was busy, or the operation is just ending
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
+
+
+def sends(*commands: tuple[str, dict[str, Any], str]) -> Drive:
+    """Commands one after the other, each with what its answer starts with."""
+
+    async def drive(stage: Stage, handle: Handle) -> None:
+        for name, body, expected in commands:
+            answer = await command(stage, handle, name, body)
+            if not answer.startswith(expected):
+                raise AssertionError(f"{name} answered {answer!r}, not {expected!r}")
+
+    return drive
+
+
+def busy_revert(*, done: bool) -> Rules:
+    """The revert pauses between two tries, before its effect or after it."""
+
+    def rules(stage: Stage) -> None:
+        script = stage.world.array("alpha").script
+        if done:
+            script.add(FaultKind.ERROR_AFTER_EFFECT, verb="revert_share", operation=stage.operation)
+        stage.noted = script.add(FaultKind.BUSY, verb="revert_share", operation=stage.operation, retry_after=3.0)
+
+    return rules
+
+
+async def cancel_in_the_pause(stage: Stage, handle: Handle) -> None:
+    """Cancel while the step pauses between two tries."""
+    await soon(lambda: stage.noted is None or stage.world.array("alpha").script.hits(stage.noted) > 0, "the pause")
+    await asyncio.sleep(0.2)
+    await handle.cancel()
