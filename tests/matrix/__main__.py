@@ -14,6 +14,7 @@ import fnmatch
 import logging
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 from shareflow.process import leave
@@ -22,6 +23,7 @@ from tests.matrix.cells import Cell, every_cell
 from tests.matrix.recording import record_points, written
 from tests.matrix.runner import AT_ONCE, Runner
 from tests.matrix.world import matrix_world
+from tests.support.postgres import running_postgres
 
 
 def _chosen(patterns: list[str]) -> list[Cell]:
@@ -41,8 +43,12 @@ def _say(text: str) -> None:
 
 async def _main(options: argparse.Namespace) -> int:
     binary = find_temporal(report=_say)
-    with tempfile.TemporaryDirectory(prefix="shareflow-matrix-") as directory:
-        async with matrix_world(binary, Path(directory)) as world:
+    with tempfile.TemporaryDirectory(prefix="shareflow-matrix-") as directory, ExitStack() as stack:
+        database = None
+        if options.postgres:
+            server = stack.enter_context(running_postgres())
+            database = server.url(server.new_database())
+        async with matrix_world(binary, Path(directory), database=database) as world:
             if options.points:
                 Path(__file__).with_name("points.py").write_text(written(await record_points(world)))
                 return 0
@@ -67,6 +73,7 @@ def entry() -> None:
     parser.add_argument("cells", nargs="*", help="cell ids or globs; all when none is given")
     parser.add_argument("--list", action="store_true", help="print the ids")
     parser.add_argument("--points", action="store_true", help="write the table of points anew")
+    parser.add_argument("--postgres", action="store_true", help="on a PostgreSQL server that is made for it")
     parser.add_argument("--at-once", type=int, default=AT_ONCE, help="cells that run at the same time")
     options = parser.parse_args()
     if options.list:

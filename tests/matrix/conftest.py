@@ -1,4 +1,4 @@
-"""One world and one runner for all cells of a session; the selected ones run many at a time, ahead of their tests."""
+"""One world and one runner for all cells; the selected ones run many at a time, ahead of their tests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
         terminalreporter.line(line)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def matrix(temporal_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """The matrix's own world."""
     async with matrix_world(temporal_binary, tmp_path_factory.mktemp("matrix")) as world:
@@ -37,7 +37,7 @@ async def matrix(temporal_binary: Path, tmp_path_factory: pytest.TempPathFactory
         faults.count_hits(on=False)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def runner(matrix: World, request: pytest.FixtureRequest) -> AsyncIterator[Runner]:
     """A runner that has begun all cells whose tests were selected."""
     running = Runner(matrix)

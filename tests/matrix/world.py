@@ -17,9 +17,6 @@ from tests.support.world import World, running_world
 # Short where a fault makes an operation wait, long where only a busy machine would.
 LIMITS = Limits(call=3, job=60, heartbeat=1.5, unserved=60, patience=60, retry=0.2, poll=0.02, turn=2)
 
-DATABASE_VARIABLE = "SHAREFLOW_MATRIX_DATABASE"
-"""URL of an empty PostgreSQL database to run the matrix on; default is SQLite."""
-
 SLOW = dict.fromkeys(("snapshot_seconds", "clone_seconds", "revert_seconds", "delete_seconds"), 0.08)
 SPECS: tuple[Mapping[str, Any], ...] = (
     {"kind": "ShareType", "name": "standard", "description": "anything"},
@@ -51,8 +48,8 @@ BACKENDS = ("alpha", "beta")
 
 
 @asynccontextmanager
-async def matrix_world(binary: Path, directory: Path) -> AsyncIterator[World]:
-    """A server and a worker of the matrix's own."""
+async def matrix_world(binary: Path, directory: Path, *, database: str | None = None) -> AsyncIterator[World]:
+    """A server and a worker of the matrix's own, on SQLite unless another database is given."""
     os.environ[PASSWORD_VARIABLE] = CANARY
     packages = str(offer(directory / "packages"))
     sys.path.append(packages)
@@ -61,7 +58,6 @@ async def matrix_world(binary: Path, directory: Path) -> AsyncIterator[World]:
     )
     try:
         async with DevServer(settings) as server:
-            database = os.environ.get(DATABASE_VARIABLE)
             opened = running_world(
                 server.address, directory / "world", documents=SPECS, database=database, limits=LIMITS
             )
@@ -69,4 +65,4 @@ async def matrix_world(binary: Path, directory: Path) -> AsyncIterator[World]:
                 yield world
     finally:
         sys.path.remove(packages)
-        del os.environ[PASSWORD_VARIABLE]
+        os.environ.pop(PASSWORD_VARIABLE, None)

@@ -239,9 +239,7 @@ async def test_cancelled_while_a_call_hangs_beyond_its_limit_the_late_effect_is_
     await scene.cancelled(handle)
     scene.world.array().script.clear()
     await scene.when(
-        lambda: any(
-            call.operation == handle.id and call.verb == "create_share" for call in scene.world.array().calls()
-        )
+        lambda: any(call.operation == handle.id and call.verb == "create_share" for call in scene.world.array().calls())
     )
     assert scene.objects() == set()
 

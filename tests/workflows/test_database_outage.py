@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,23 +50,32 @@ def _locked(scene: Scene) -> Iterator[None]:
         connection.close()
 
 
-@pytest.mark.parametrize("moment", ["before_transaction", "after_commit"])
-@pytest.mark.parametrize(("step", "kind", "request_"), TRANSACTIONS)
-async def test_database_gone_for_one_transaction_is_waited_for(
-    scene: Scene, step: str, kind: str, request_: dict[str, Any], moment: str
-) -> None:
-    """Whether it went before the transaction or before its answer: the operation does it once and succeeds."""
+async def _interrupted(scene: Scene, point: str, kind: str, request: dict[str, Any]) -> None:
     await scene.create()
     await scene.snapshot()
-    if step == "place_again":
-        scene.world.array().script.add(FaultKind.FULL, verb="create_share", pool="a1")
     operation = scene.new_id()
-    faults.arm(f"inventory.{step}.{moment}", _down, operation=operation)
-    handle = await scene.start(kind, operation=operation, **request_)
+    if "place_again" in point:
+        scene.world.array().script.add(FaultKind.FULL, verb="create_share", pool="a1", operation=operation)
+    faults.arm(point, _down, operation=operation)
+    handle = await scene.start(kind, operation=operation, **request)
     if kind == names.DELETE_SHARE:
         await handle.signal(names.PURGE_NOW)
     await scene.world.result(handle)
-    assert scene.operation(operation)["state"] == "succeeded"
+    assert scene.operation(operation)["state"] == "succeeded", f"{kind} at {point}"
+
+
+@pytest.mark.parametrize("moment", ["before_transaction", "after_commit"])
+async def test_database_gone_for_one_transaction_is_waited_for(scene: Scene, moment: str) -> None:
+    """Whether it went before the transaction or before its answer: each operation does it once and succeeds."""
+    scenes = [Scene(scene.world, scene.world.project(), violations=scene.violations) for _ in TRANSACTIONS]
+    await asyncio.gather(
+        *(
+            _interrupted(one, f"inventory.{step}.{moment}", kind, request)
+            for one, (step, kind, request) in zip(scenes, TRANSACTIONS, strict=True)
+        )
+    )
+    for one in scenes:
+        one.check()
 
 
 @pytest.mark.parametrize("moment", ["before_transaction", "after_commit"])

@@ -169,9 +169,7 @@ async def test_retention_can_be_extended_more_than_once(scene: Scene) -> None:
 
 @pytest.mark.parametrize("twin", ["update", "signal"])
 @pytest.mark.parametrize(("command", "outcome"), [(names.RESTORE, "restored"), (names.PURGE_NOW, "purged")])
-async def test_every_command_works_as_update_and_as_signal(
-    scene: Scene, command: str, outcome: str, twin: str
-) -> None:
+async def test_every_command_works_as_update_and_as_signal(scene: Scene, command: str, outcome: str, twin: str) -> None:
     """The Web UI and the stock command line send signals; programs want answers."""
     await scene.create()
     handle = await scene.bin()
