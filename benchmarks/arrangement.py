@@ -19,6 +19,7 @@ from shareflow.cli.workerprocess import ROOT, WorkerProcess
 from shareflow.process import dies_with_parent
 from shareflow.server.devserver import DevServer, DevServerSettings
 
+PATIENCE = 300
 SPECS: tuple[Mapping[str, Any], ...] = (
     {"kind": "ShareType", "name": "standard", "description": "anything"},
     {
@@ -40,11 +41,18 @@ SPECS: tuple[Mapping[str, Any], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One measurement: requests a second, each request's seconds, and CPU seconds per request and process."""
+    """One measurement.
+
+    Attributes:
+        latencies: seconds of each request.
+        cpu: seconds of processor time per request, by process.
+        taken: processors that everything else on the machine took meanwhile.
+    """
 
     per_second: float
     latencies: Sequence[float]
     cpu: Mapping[str, float]
+    taken: float
 
     @property
     def median(self) -> float:
@@ -63,14 +71,24 @@ class Arrangement:
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self, kind: str, clients: int, count: int) -> Round:
-        """``count`` requests of a kind by ``clients`` clients. Raises RuntimeError when the client process ended."""
-        before = self._cpu()
-        answer = await self._ask({"kind": kind, "clients": clients, "count": count})
-        after = self._cpu()
+        """``count`` requests of a kind by ``clients`` clients.
+
+        Raises:
+            RuntimeError: the client process ended, or a request has no answer after five minutes.
+        """
+        before, busy = self._cpu(), _busy()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                answer = await self._ask({"kind": kind, "clients": clients, "count": count})
+        except TimeoutError:
+            raise RuntimeError(f"{kind} has no answer after {PATIENCE} s; see {self.directory}/worker.log") from None
+        after, busy = self._cpu(), _busy() - busy
+        spent = {name: after[name] - before[name] for name in after}
         return Round(
             per_second=count / answer["seconds"],
             latencies=answer["latencies"],
-            cpu={name: (after[name] - before[name]) / count for name in after},
+            cpu={name: seconds / count for name, seconds in spent.items()},
+            taken=max(0.0, (busy - sum(spent.values())) / answer["seconds"]),
         )
 
     def resident(self, name: str) -> int:
@@ -92,6 +110,11 @@ class Arrangement:
     def _cpu(self) -> dict[str, float]:
         times = {name: psutil.Process(pid).cpu_times() for name, pid in self.pids.items()}
         return {name: spent.user + spent.system for name, spent in times.items()}
+
+
+def _busy() -> float:
+    times = psutil.cpu_times()
+    return sum(times) - times.idle - getattr(times, "iowait", 0.0)
 
 
 def write_specs(directory: Path, documents: Sequence[Mapping[str, Any]]) -> Path:

@@ -6,118 +6,245 @@ import multiprocessing
 import statistics
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import Table, func, insert, select
 
+from activities.backends import catalogue_of, open_backend
+from activities.inventory_steps import InventorySteps
+from activities.settings import Services
+from benchmarks.arrangement import SPECS, write_specs
+from benchmarks.report import Report, Target
+from dsl.spec_set import load_specs
 from inventory import catalogue, claims, queries, reservations, tables
-from inventory.catalogue import BackendRow, Catalogue, PoolRow
 from inventory.claims import Want
-from inventory.database import Database, migrate, now
+from inventory.database import Database, deployment_id, migrate, now
+from shareflow import doctor, names
+from shareflow.contracts.operations import CreateShareInput
 from shareflow.contracts.reads import ShareQuery
+from shareflow.contracts.steps import BeginInput, CommitInput
 
-GIB = 2**30
-POOL = catalogue.pool_id("bench", "p")
-
-
-def _prepare(url: str, limit: int) -> Database:
-    database = Database(url)
-    migrate(database)
-    pool = PoolRow(name="p", zone="", attributes={}, limit_bytes=limit, total_bytes=limit, free_bytes=limit)
-    with database.write() as connection:
-        catalogue.apply(connection, Catalogue(backends=[BackendRow("bench", "fake", {}, [pool])]))
-    return database
+MIB = 2**20
+PROJECT = "bench"
+POOL = catalogue.pool_id("memory", "m1")
+PROCESSES = 8
+SMALL, LARGE = 1_000, 100_000
+FLAT = Target(1.5, "at most")
 
 
-def _reserve(url: str, worker: int, count: int, start: float) -> None:
-    database = Database(url, connections=2)
-    while time.time() < start:
-        time.sleep(0.001)
+# -- reservations ----------------------------------------------------------------------------------------------------
+
+
+def _reserve(url: str, worker: int, count: int, together: Barrier) -> None:
+    database = Database(url, connections=1)
+    with database.read() as connection:  # connects
+        deployment_id(connection)
+    together.wait()
     for number in range(count):
         with database.write() as connection:
-            reservations.reserve_capacity(connection, f"w{worker}-{number}", POOL, GIB)
+            reservations.reserve_capacity(connection, f"w{worker}-{number}", POOL, MIB)
+    together.wait()
     database.close()
 
 
-def reservations_per_second(url: str, *, processes: int = 8, each: int = 150) -> tuple[float, int, int]:
-    """Requests a second with all processes at once; granted and allowed reservations, of which half fit."""
-    allowed = processes * each // 2
-    database = _prepare(url, allowed * GIB)
+def _compete(url: str, *, each: int) -> float:
+    """Seconds in which eight processes ask ``each`` times; half of what they ask for fits.
+
+    Raises:
+        RuntimeError: more was reserved than fits, or the pool's sum is not that of its reservations.
+    """
+    fit = PROCESSES * each // 2
+    database = Database(url)
+    migrate(database)
+    pool = catalogue.PoolRow("m1", "", {}, fit * MIB, fit * MIB, fit * MIB)
+    with database.write() as connection:
+        backend = catalogue.BackendRow("memory", "fake", {}, [pool])
+        catalogue.apply(connection, catalogue.Catalogue(backends=[backend]))
     context = multiprocessing.get_context("spawn")
-    start = time.time() + 2.5
-    children = [context.Process(target=_reserve, args=(url, index, each, start)) for index in range(processes)]
+    together = context.Barrier(PROCESSES + 1)
+    children = [context.Process(target=_reserve, args=(url, index, each, together)) for index in range(PROCESSES)]
     for child in children:
         child.start()
+    together.wait(60)
+    began = time.perf_counter()
+    together.wait(300)
+    seconds = time.perf_counter() - began
     for child in children:
         child.join()
-    seconds = time.time() - start
     with database.read() as connection:
         allocated = connection.execute(select(tables.pools.c.allocated_bytes)).scalar_one()
-        pending = len(connection.execute(select(tables.reservations.c.operation)).all())
+        granted = connection.execute(select(func.count()).select_from(tables.reservations)).scalar_one()
     database.close()
-    if allocated != pending * GIB or pending > allowed:
-        raise RuntimeError(f"{pending} reservations of {allowed} allowed, {allocated} bytes allocated")
-    return processes * each / seconds, pending, allowed
+    if granted != fit or allocated != fit * MIB:
+        raise RuntimeError(f"{fit} reservations fit, {granted} were granted, {allocated} bytes are allocated")
+    return seconds
 
 
-def _fill(database: Database, count: int) -> None:
-    fixed = {"project": "bench", "status": "available", "size": GIB, "type": "standard", "type_version": "1"}
-    fixed |= {"protocol": "path", "description": "", "source_snapshot_id": "", "epoch": 0, "revision": 0}
-    rows = []
-    for number in range(count):
-        identifier, name = str(uuid.uuid4()), f"s{number:07d}"
-        rows.append(
-            {**fixed, "id": identifier, "name": name, "live_name": name, "audit_digest": "", "created_at": now()}
-        )
-    instances = [
-        {
-            "id": str(uuid.uuid4()),
-            "share_id": row["id"],
-            "pool_id": POOL,
-            "object": f"sf-{row['id']}",
-            "status": "available",
-            "size": GIB,
-            "allocated_bytes": GIB,
-            "created_at": now(),
-        }
-        for row in rows
-    ]
+@contextmanager
+def _databases(directory: Path) -> Iterator[dict[str, str]]:
+    with ExitStack() as stack:
+        urls = {"SQLite": f"sqlite:///{directory / 'reservations.db'}"}
+        if doctor.finding("postgresql").ok:
+            from tests.support.postgres import running_postgres  # noqa: PLC0415  (only where it is installed)
+
+            server = stack.enter_context(running_postgres())
+            urls["PostgreSQL, fsync off"] = server.url(server.new_database())
+        yield urls
+
+
+def contention(report: Report, directory: Path, *, quick: bool) -> None:
+    """Reservations a second by eight processes on one pool; never more than fit."""
+    each = 60 if quick else 250
+    report.head(f"reservations on one pool by {PROCESSES} processes, of which half fit (never more, or this fails)")
+    with _databases(directory) as urls:
+        for name, url in urls.items():
+            report.add(name, PROCESSES * each / _compete(url, each=each), "asked/s", granted=PROCESSES * each / 2)
+        if len(urls) == 1:
+            report.note("PostgreSQL: skipped, it is not installed here")
+
+
+# -- flat costs ------------------------------------------------------------------------------------------------------
+
+
+def _services(database: Database, directory: Path) -> Services:
+    """The fake backend and the type of the creates, declared as a worker does it."""
+    specs = load_specs([write_specs(directory / "specs", SPECS[:2])])
     with database.write() as connection:
-        connection.execute(insert(tables.shares), rows)
-        connection.execute(insert(tables.instances), instances)
+        drivers = {
+            name: open_backend(spec, deployment_id(connection), directory) for name, spec in specs.backends.items()
+        }
+        catalogue.apply(connection, catalogue_of(specs, drivers))
+    return Services(database=database, drivers=drivers, state_dir=directory)
 
 
-def _median(action: Callable[[int], object], repeats: int) -> float:
+def _rows(count: int) -> Iterator[tuple[Table, list[dict[str, Any]]]]:
+    """Shares as finished creates leave them."""
+    shares = [{"id": str(uuid.uuid4()), "name": f"s{number:07d}"} for number in range(count)]
+    common = {"project": PROJECT, "created_at": now()}
+    state = {"status": "available", "size": MIB}
+    yield (
+        tables.shares,
+        [
+            common | state | share | {"live_name": share["name"], "type": "standard", "type_version": "1"}
+            | {"protocol": "path", "description": "", "source_snapshot_id": "", "audit_digest": ""}
+            | {"epoch": 1, "revision": 2}
+            for share in shares
+        ],
+    )  # fmt: skip
+    yield (
+        tables.instances,
+        [
+            state | {"id": str(uuid.uuid4()), "share_id": share["id"], "pool_id": POOL, "object": f"sf-{share['id']}"}
+            | {"allocated_bytes": MIB, "created_at": common["created_at"]}
+            for share in shares
+        ],
+    )  # fmt: skip
+    yield (
+        tables.operations,
+        [
+            common | {"id": f"create-{share['id']}", "kind": names.CREATE_SHARE, "state": "succeeded"}
+            | {"share_id": share["id"], "request": {"name": share["name"]}, "request_digest": "", "recovery": ""}
+            | {"no_return": False, "left_over": "", "requested_by": "", "reason": ""}
+            for share in shares
+        ],
+    )  # fmt: skip
+    yield (
+        tables.reservations,
+        [
+            {"operation": f"create-{share['id']}", "scope": "pool", "target": POOL, "state": "committed"}
+            | {"bytes": MIB, "shares": 0, "snapshots": 0, "created_at": common["created_at"]}
+            for share in shares
+        ],
+    )  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Sized:
+    """An inventory of some size and what is measured on it."""
+
+    database: Database
+    steps: InventorySteps
+    shares: Iterator[str]
+    middle: str
+
+    def first_page(self) -> object:
+        """The first 100 shares."""
+        return self._page("")
+
+    def middle_page(self) -> object:
+        """100 shares from the middle of the list."""
+        return self._page(self.middle)
+
+    def _page(self, after: str) -> object:
+        with self.database.read() as connection:
+            return queries.list_shares(connection, ShareQuery(project=PROJECT, limit=100, after=after))
+
+    def claim_and_reserve(self) -> object:
+        """Claim a share and set capacity and quota aside, in one transaction."""
+        operation = f"claim-{uuid.uuid4()}"
+        with self.database.write() as connection:
+            answer = claims.request(connection, operation, [Want("share", next(self.shares))])
+            reservations.reserve_quota(connection, operation, PROJECT, size=MIB)
+            reservations.reserve_capacity(connection, operation, POOL, MIB)
+        return answer
+
+    def create(self) -> object:
+        """Both inventory steps of a create."""
+        operation, name = f"create-share-{uuid.uuid4()}", f"n-{uuid.uuid4().hex}"
+        request = CreateShareInput(project=PROJECT, name=name, size=MIB).model_dump(mode="json")
+        self.steps.begin(BeginInput(operation=operation, kind=names.CREATE_SHARE, request=request))
+        return self.steps.commit(CommitInput(operation=operation, export_paths=[f"/{name}"]))
+
+
+def _sized(directory: Path, count: int) -> _Sized:
+    place = directory / str(count)
+    place.mkdir()
+    database = Database(f"sqlite:///{place / 'inventory.db'}")
+    migrate(database)
+    services = _services(database, place)
+    with database.write() as connection:
+        for table, rows in _rows(count):
+            connection.execute(insert(table), rows)
+    with database.read() as connection:
+        shares: Sequence[str] = connection.execute(select(tables.shares.c.id).limit(900)).scalars().all()
+        query = ShareQuery(project=PROJECT, limit=500)
+        for _ in range(count // 1_000):
+            query = query.model_copy(update={"after": queries.list_shares(connection, query).next})
+    return _Sized(database, InventorySteps(services), iter(shares), query.after)
+
+
+def _seconds(action: Callable[[], object], repeats: int) -> list[float]:
     times = []
-    for number in range(repeats):
+    for _ in range(repeats):
         began = time.perf_counter()
-        action(number)
+        action()
         times.append(time.perf_counter() - began)
-    return statistics.median(times)
+    return times
 
 
-def flat_costs(directory: Path) -> dict[str, tuple[float, float]]:
-    """Seconds of a list page of 100 and of claim and reserve, at 1,000 and at 100,000 shares."""
-    found: dict[str, list[float]] = {"list page of 100": [], "claim and reserve": []}
-    for count in (1_000, 100_000):
-        database = _prepare(f"sqlite:///{directory / f'flat-{count}.db'}", 2**60)
-        _fill(database, count)
-        with database.read() as connection:
-            shares = connection.execute(select(tables.shares.c.id).limit(400)).scalars().all()
-
-        def page(_number: int, database: Database = database) -> None:
-            with database.read() as connection:
-                queries.list_shares(connection, ShareQuery(project="bench", after=""))
-
-        def claim(number: int, database: Database = database, shares: object = shares) -> None:
-            share = list(shares)[number]  # type: ignore[call-overload]
-            with database.write() as connection:
-                claims.request(connection, f"op-{number}", [Want("share", share)])
-                reservations.reserve_capacity(connection, f"op-{number}", POOL, GIB)
-
-        _median(page, 20)
-        found["list page of 100"].append(_median(page, 200))
-        found["claim and reserve"].append(_median(claim, 400))
-        database.close()
-    return {name: (small, large) for name, (small, large) in found.items()}
+def flat(report: Report, directory: Path, *, quick: bool) -> None:
+    """Costs that must not grow with the number of shares, on SQLite, in alternating rounds."""
+    rounds, repeats = (6, 10) if quick else (15, 25)
+    report.head(f"cost at {LARGE:,} shares against {SMALL:,} (medians of alternating rounds)")
+    small, large = _sized(directory, SMALL), _sized(directory, LARGE)
+    measures = {
+        "list: first page of 100": _Sized.first_page,
+        "list: page of 100 in the middle": _Sized.middle_page,
+        "claim and reserve": _Sized.claim_and_reserve,
+        "both inventory steps of a create": _Sized.create,
+    }
+    for name, measure in measures.items():
+        found: dict[int, list[float]] = {SMALL: [], LARGE: []}
+        for number in range(rounds):
+            pair = [(SMALL, small), (LARGE, large)]
+            for count, sized in pair if number % 2 else reversed(pair):
+                found[count] += _seconds(lambda m=measure, s=sized: m(s), repeats)  # type: ignore[misc]
+        before, after = statistics.median(found[SMALL]), statistics.median(found[LARGE])
+        report.add(name, after / before, "x", target=FLAT, small_ms=1000 * before, large_ms=1000 * after)
+    for sized in (small, large):
+        sized.database.close()

@@ -22,7 +22,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -46,8 +45,11 @@ ABANDONED_SECONDS = 30
 _DEPLOYMENT = select(deployment.c.id)
 _UNUSABLE = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 _NO_ACCESS = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_AUTH}
-_NO_SCHEMA = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)
-_NO_SERVICE = (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.IdleInTransactionSessionTimeout, *_NO_SCHEMA)
+# By SQLSTATE, so that a worker on SQLite need not load psycopg.
+_NO_SCHEMA = {"42P01", "42703"}
+"""Undefined table, undefined column."""
+_NO_SERVICE = {"25006", "25P03", *_NO_SCHEMA}
+"""Read-only transaction (a standby), session ended while idle in a transaction."""
 
 
 class Turn(IntEnum):
@@ -105,6 +107,7 @@ class Database:
             pool_size=connections,
             max_overflow=0,
             pool_timeout=BUSY_SECONDS,
+            pool_use_lifo=True,  # the fewer connections are used, the less memory their page caches take
             connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
         )
 
@@ -216,7 +219,11 @@ def _is_ours(error: DBAPIError) -> bool:
     """Whether the statement was at fault (a constraint, a bad value), not the database or the way to it."""
     if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
         return False
-    return type(error) is not DatabaseError and not isinstance(error.orig, _NO_SERVICE)
+    return type(error) is not DatabaseError and _sqlstate(error) not in _NO_SERVICE
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    return getattr(error.orig, "sqlstate", None) or ""
 
 
 def _sqlite_code(error: DBAPIError) -> int:
@@ -234,7 +241,7 @@ def unavailable(error: DBAPIError) -> DatabaseUnavailable:
         hint = "restore the file from a backup"
     elif code == sqlite3.SQLITE_FULL:
         hint = "free some space on its disk"
-    elif isinstance(error.orig, _NO_SCHEMA) or "no such table" in reason:
+    elif _sqlstate(error) in _NO_SCHEMA or reason.startswith(("no such table", "no such column")):
         hint = "this is not the database that was migrated: restore it, or start a worker, which makes a new one"
     return DatabaseUnavailable(f"the inventory does not answer: {reason}", hint=hint)
 

@@ -17,7 +17,7 @@ from inventory.operations import OpenOperation
 from shareflow import names
 from shareflow.contracts.operations import DeleteShareInput, ForgetShareInput
 from shareflow.contracts.steps import BeginStatus, Begun, CommandStep, CommitInput, PurgeBegun, RetentionResult
-from shareflow.errors import CommandRefused, NameTaken, StaleClaim
+from shareflow.errors import CommandRefused, NameTaken, NotFound, StaleClaim
 
 RECYCLE_BIN = "recycle-bin"
 PURGING = "purging"
@@ -47,9 +47,15 @@ def _claim_tree(
     while True:
         snapshots = list(resources.snapshots_of(connection, share["id"]))
         wants = [Want("share", share["id"]), *(Want("snapshot", row["id"]) for row in snapshots)]
-        fences = claim(connection, operation, request, wants)
+        try:
+            fences = claim(connection, operation, request, wants)
+        except NotFound:
+            # PostgreSQL: one was deleted between the look and the lock. Gone with its share, or just not ours to take?
+            resources.find_share(connection, operation.project, share["id"])
+            continue
         # With the share held no snapshot can be added, but one may have come while we stood in line: claim it too.
-        if isinstance(fences, Begun) or len(resources.snapshots_of(connection, share["id"])) == len(snapshots):
+        now_there = [row["id"] for row in resources.snapshots_of(connection, share["id"])]
+        if isinstance(fences, Begun) or now_there == [row["id"] for row in snapshots]:
             return share, snapshots, fences
 
 

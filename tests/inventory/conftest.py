@@ -47,7 +47,7 @@ def _empty(database: Database) -> None:
     with database.write() as connection:
         connection.exec_driver_sql(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND state LIKE 'idle in transaction%' AND pid <> pg_backend_pid()"
+            "WHERE datname = current_database() AND state <> 'idle' AND pid <> pg_backend_pid()"
         )
         for table in SQLModel.metadata.tables.values():
             if table is not tables.deployment:

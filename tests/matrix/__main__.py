@@ -19,6 +19,7 @@ from pathlib import Path
 
 from shareflow.process import leave
 from shareflow.server.resolve import find_temporal
+from tests.matrix import invariants
 from tests.matrix.cells import Cell, every_cell
 from tests.matrix.recording import record_points, written
 from tests.matrix.runner import AT_ONCE, Runner
@@ -62,8 +63,9 @@ async def _main(options: argparse.Namespace) -> int:
                 if report.problems:
                     _say(str(report))
             await runner.close()
-            _say(runner.line())
-            return 1 if bad else 0
+            wrong = invariants.whole_world(world)
+            _say("\n".join([*wrong, runner.line()]))
+            return 1 if bad or wrong else 0
 
 
 def entry() -> None:

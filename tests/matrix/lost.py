@@ -59,7 +59,7 @@ class LostCommit(Injection):
         if self.scenario.kind == names.DELETE_SHARE:
             stage.steps.soft_deleted(CommandStep(operation=stage.operation))
             return
-        with stage.world.database.read() as connection:
+        with stage.world.database.write() as connection:  # it locks the row
             row = operations.get(connection, stage.operation)
         begun = Begun.model_validate(row.begun, strict=False)
         place = begun.instance

@@ -56,7 +56,7 @@ class LateAttempt(Injection):
 
     def _attempt(self, steps: InventorySteps) -> Callable[[], object]:
         operation = self.stage.operation
-        with self.stage.world.database.read() as connection:
+        with self.stage.world.database.write() as connection:  # it locks the row
             row = operations.get(connection, operation)
         step = self.cell.step.rpartition(".")[2]
         later = CommandStep(operation=operation, purge_at=now() + timedelta(hours=1))
