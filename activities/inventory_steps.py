@@ -240,7 +240,7 @@ class InventorySteps:
             if operation is None and step.request is not None:
                 operation = operations.open_or_find(connection, step.operation, step.kind, step.request)
             if operation is None or operation.ended:
-                return Ended(result=operation.result if operation else None)
+                return Ended(result=operation.result, failure=operation.failure) if operation else Ended()
             if operation.begun is not None:
                 self._recipe(operation.kind).abort(
                     connection, operation, Begun.model_validate(operation.begun, strict=False)

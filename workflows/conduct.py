@@ -253,6 +253,8 @@ class Operation(metaclass=Handlers):
                     self.log.end(OperationState.SUCCEEDED)
                     return ended.result
                 self.log.end(OperationState.FAILED_CLEAN)
+                # Window: a task was lost after it had recorded the ending; what it recorded is the answer.
+                failure = ended.failure or failure
             if failure.type == "OperationCancelled" and self.cancel_requested:
                 raise asyncio.CancelledError from error
             raise as_error(failure) from error

@@ -155,9 +155,10 @@ class AbortInput(StrictModel):
 
 
 class Ended(StrictModel):
-    """Answer to commit and abort: the recorded result, and the operations whose turn it may be now."""
+    """Answer to commit and abort: the recorded result or failure, and the operations whose turn it may be now."""
 
     result: dict[str, Any] | None = None
+    failure: Failure | None = None
     wake: list[str] = []
 
 

@@ -173,6 +173,10 @@ def parse(text: str) -> Cell:
     return cell
 
 
+UNDOABLE = (names.CREATE_SHARE, names.CREATE_SHARE_FROM_SNAPSHOT, names.CREATE_SNAPSHOT, names.RESIZE_SHARE)
+"""Kinds whose commit is their only point of no return."""
+
+
 def endings(cell: Cell) -> set[str]:
     """How the operation may end in this cell."""
     scenario = SCENARIOS[cell.scenario]
@@ -186,7 +190,9 @@ def endings(cell: Cell) -> set[str]:
     if cell.fault == "F3-cancel" and cell.step == "inventory.begin":
         return {"cancelled", scenario.natural}  # it is sent at once, but may come a little later
     if cell.fault in ("F20", "F3-cancel", "F4-cancel"):
-        if listed(scenario.either, cell):
+        # When the task that holds the commit is lost, the next one sees the cancel first and undoes everything.
+        undoable = cell.name == "inventory.commit.before_transaction" and scenario.kind in UNDOABLE
+        if undoable or listed(scenario.either, cell):
             return {"cancelled", scenario.natural}
         return {scenario.natural} if listed(scenario.settled, cell) else {"cancelled"}
     return {scenario.natural}

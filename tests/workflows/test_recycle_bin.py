@@ -36,6 +36,7 @@ async def test_deleted_share_leaves_the_view_at_once_and_still_counts(scene: Sce
     """No list, no name, no id finds it; its name is free; its quota and its bytes stay until the purge."""
     share = await scene.create()
     await scene.snapshot()
+    ref = scene.ref(share["share_id"])
     used = scene.used()
     handle = await scene.bin()
     assert await _listed(scene) == []
@@ -49,7 +50,8 @@ async def test_deleted_share_leaves_the_view_at_once_and_still_counts(scene: Sce
             await scene.run(names.RESIZE_SHARE, share=reference, size="2 GiB")
         assert refused.value.code == "NotFound"
     assert scene.used() == used
-    assert scene.world.array().objects()[0].size == GIB
+    stored = [entry.size for entry in scene.world.array().objects() if entry.name == ref.name]
+    assert stored == [GIB]
     namesake = await scene.create()
     assert namesake["share_id"] != share["share_id"]
     await handle.execute_update(names.PURGE_NOW, {})
