@@ -169,7 +169,10 @@ def test_floors_of_a_share_are_what_a_pool_has_to_promise() -> None:
             Floors(1, 1),
             Floors(1, 3),
             False,
-            "1 IOPS promised + 1 IOPS asked of 9 IOPS, leaves 7 IOPS; 1 B/s promised + 3 B/s asked of 3 B/s, lacks 1 B/s",
+            (
+                "1 IOPS promised + 1 IOPS asked of 9 IOPS, leaves 7 IOPS; "
+                "1 B/s promised + 3 B/s asked of 3 B/s, lacks 1 B/s"
+            ),
         ),
         (Budget(5), Floors(9), NO_FLOORS, True, "no floor is asked for"),  # a budget that was lowered since
     ],
