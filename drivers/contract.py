@@ -28,6 +28,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
+from shareflow.contracts.qos import KeyVerdict, Limits, Verdict
+
 OBJECT_NAME = re.compile(r"sf-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 
 AttributeValue = bool | int | str | tuple[str, ...]
@@ -186,6 +188,7 @@ class Capabilities:
         access_modes: modes that :meth:`Driver.set_access_mode` can enforce (``rw`` always).
         tags: objects carry deployment and operation, so that residue can be told from strangers.
         shrink: a share can be made smaller.
+        qos_supported: keys of :data:`shareflow.contracts.qos.KEYS` that :meth:`SupportsQos.set_qos` can enforce.
     """
 
     snapshots: bool
@@ -199,6 +202,7 @@ class Capabilities:
     protocols: tuple[str, ...]
     access_modes: tuple[AccessMode, ...]
     snapshot_space: Literal["shared", "full"]
+    qos_supported: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +272,16 @@ class Driver(ABC):
         Data stays as it is. Setting the mode it has succeeds. Raises: Rejected when the mode is not among
         ``capabilities().access_modes``; NotFound; StaleEpoch; Busy; Unknown.
         """
+
+    def qos_verdict(self, limits: Limits) -> Mapping[str, KeyVerdict]:
+        """What setting these limits would come to, one verdict per key. Changes nothing and raises nothing.
+
+        Rounding is towards the promise: floors up, ceilings and bursts down. A value that cannot be enforced at all
+        (rounded down to nothing, say) is ``unsupported``, and so is every key that is not in
+        ``capabilities().qos_supported``. The same limits always get the same verdicts. A driver without
+        :class:`SupportsQos` leaves this as it is.
+        """
+        return dict.fromkeys(limits, KeyVerdict(Verdict.UNSUPPORTED, reason=f"driver {self.name!r} enforces no limits"))
 
     @abstractmethod
     def delete_share(self, ref: ObjectRef, call: Call) -> Job:
@@ -341,6 +355,23 @@ class SupportsRevert(ABC):
         Idempotent: after ``done`` the same call is done again and does not revert a second time, even when clients
         have written since. Raises: NotFound; OverUsed when the content does not fit; StaleEpoch; Busy; Unknown.
         """
+
+
+class SupportsQos(ABC):
+    """Limits and promises of performance of a share; they go with it when it is deleted."""
+
+    @abstractmethod
+    def set_qos(self, share: ObjectRef, limits: Limits, call: Call) -> Limits:
+        """Enforce these limits and no others from now on; none at all when ``limits`` is empty.
+
+        Gives what is enforced now, as :meth:`Driver.qos_verdict` said it would be. Data, size and access mode stay as
+        they are. Setting what is set succeeds. Raises: Rejected when a key is unsupported (nothing was changed);
+        NotFound; StaleEpoch; Busy; Unknown.
+        """
+
+    @abstractmethod
+    def enforced_qos(self, share: ObjectRef) -> Limits:
+        """What is enforced now; empty for a share without limits. Raises NotFound; Unknown."""
 
 
 class SupportsHostAccess(ABC):

@@ -2,7 +2,15 @@
 
 from dsl.capacity import CapacityVerdict, fits, pool_limit
 from dsl.decision import Decision, PoolVerdict, RuleResult
-from dsl.documents import BackendSpec, PoolSpec, QuotaLimits, QuotaSpec, ShareTypeSpec, secret_reference
+from dsl.documents import (
+    BackendSpec,
+    PoolSpec,
+    QosClassSpec,
+    QuotaLimits,
+    QuotaSpec,
+    ShareTypeSpec,
+    secret_reference,
+)
 from dsl.placement import PlacementRequest, PoolView, place
 from dsl.problems import Problem, SpecProblems
 from dsl.spec_check import check, render_decision
@@ -17,6 +25,7 @@ __all__ = [
     "PoolVerdict",
     "PoolView",
     "Problem",
+    "QosClassSpec",
     "QuotaLimits",
     "QuotaSpec",
     "RuleResult",

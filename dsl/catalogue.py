@@ -156,6 +156,36 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
             "`yes`, `no`, `on` and `off` are text in YAML 1.2.",
             "Write true or false, or quote the word to keep it as text.",
         ),
+        "S250": Entry(
+            "two limits exclude each other",
+            "A ceiling is for reads and writes together, or split into one for each; not both.",
+            "Keep the total, or the split.",
+        ),
+        "S251": Entry(
+            "a key has nothing to go with",
+            "The key only changes how another key is meant, and that one is not there.",
+            "Add the key that the help line names, or remove this one.",
+        ),
+        "S252": Entry(
+            "two keys contradict each other",
+            "A burst below its ceiling, a floor above it, or a limit that cannot be meant in this way.",
+            "Change one of the two.",
+        ),
+        "S253": Entry(
+            "a QoS class says nothing",
+            "A class has at least one limit, or a latency target.",
+            "Write a limit like `max_iops: 5000`, or remove the class.",
+        ),
+        "S254": Entry(
+            "no backend enforces a QoS class",
+            "The drivers of all backends of the set are known, and none of them enforces what the class needs.",
+            "Use another backend, remove the keys, or write `enforce: best_effort`.",
+        ),
+        "S255": Entry(
+            "no pool has a budget for a floor",
+            "A floor is promised out of a pool's budget, and no pool of the set declares one of that kind.",
+            "Give pools a budget: `qos: {iops: 100000, throughput: 10 GiB/s}`.",
+        ),
         # S4xx: coming from Manila (dsl.openstack).
         "S401": Entry(
             "this is no list of share types",

@@ -29,6 +29,7 @@ class Kind(enum.StrEnum):
     PROTOCOL = "protocol"
     ABSENT = "absent"
     REQUIRE = "require"
+    QOS = "qos"
     SIZE = "size"
     CAPACITY = "capacity"
 
@@ -216,6 +217,9 @@ def _sentence(members: Sequence[PoolVerdict]) -> str:
         return f"{subject} lack{_s(plural=one)} {format_size(lacks[0])}{more}"
     if first.kind is Kind.SIZE:
         return first.reason
+    if first.kind is Kind.QOS:
+        reasons = _several(verdict.failed[0].reason for verdict in members)
+        return f"{subject} fail{_s(plural=one)} `{_bounded(first.rule)}`: {reasons}"
     if first.kind in (Kind.AVAILABLE, Kind.EXCLUDED):
         reasons = _several(verdict.failed[0].reason for verdict in members)
         return f"{subject} {'is' if one else 'are'} {reasons}"

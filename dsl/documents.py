@@ -34,6 +34,7 @@ from dsl.fields import (
     Text,
 )
 from dsl.problems import Problem, Source
+from dsl.qos import QosBudget, QosKeys
 from dsl.yaml_tree import Node, Path, find, find_key
 from shareflow.contracts.units import format_size
 
@@ -168,6 +169,7 @@ class ShareTypeSpec(Document):
         limits: sizes allowed.
         retention: seconds that a deleted share waits for its purge.
         zones: zones in which shares may be placed; None means any.
+        qos: name of the QoS class that new shares get; None means no limits.
     """
 
     kind = "ShareType"
@@ -180,6 +182,7 @@ class ShareTypeSpec(Document):
     retention: Duration = 7 * DAY
     snapshots: SnapshotRules = SnapshotRules()
     zones: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)] | None = None
+    qos: Name | None = None
 
     @property
     def key(self) -> str:
@@ -214,6 +217,7 @@ class PoolSpec(SpecModel):
         over_subscription: how many times its capacity may be handed out; above 1 only for thin pools.
         reserved_percent: part of what may be handed out that new shares do not get.
         thin: a share takes space only as it is written.
+        qos: what the pool can promise in floors, all together.
     """
 
     name: Name
@@ -223,6 +227,7 @@ class PoolSpec(SpecModel):
     thin: bool = True
     over_subscription: Ratio = Fraction(1)
     reserved_percent: Percent = Fraction(0)
+    qos: QosBudget = QosBudget()
 
     @field_validator("over_subscription")
     @classmethod
@@ -292,11 +297,26 @@ class QuotaSpec(Document):
         return self.project
 
 
-SpecDocument = ShareTypeSpec | BackendSpec | QuotaSpec
-KINDS: dict[str, type[ShareTypeSpec | BackendSpec | QuotaSpec]] = {
+class QosClassSpec(QosKeys, Document):
+    """Limits and promises of performance under a name; share types refer to it. Its keys are those of QosKeys."""
+
+    kind = "QosClass"
+
+    name: Name
+    description: Text = ""
+
+    @property
+    def key(self) -> str:
+        """The name."""
+        return self.name
+
+
+SpecDocument = ShareTypeSpec | BackendSpec | QuotaSpec | QosClassSpec
+KINDS: dict[str, type[SpecDocument]] = {
     "ShareType": ShareTypeSpec,
     "Backend": BackendSpec,
     "Quota": QuotaSpec,
+    "QosClass": QosClassSpec,
 }
 
 NO_LIMITS = QuotaLimits()
@@ -328,6 +348,7 @@ __all__ = [
     "Document",
     "Marks",
     "PoolSpec",
+    "QosClassSpec",
     "QuotaLimits",
     "QuotaSpec",
     "ShareTypeSpec",

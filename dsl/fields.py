@@ -26,12 +26,13 @@ _SIZE_TEXT = re.compile(rf"[0-9][0-9_]*(?:\.[0-9]+)? ?(?:{'|'.join(SIZE_UNITS)})
 
 
 class Refusal(ValueError):
-    """Why a value is not allowed, the next step, and the rule in a few words. Raised by validators only."""
+    """Why a value is not allowed, the next step, the rule in a few words, the code. Raised by validators only."""
 
-    def __init__(self, message: str, hint: str = "", label: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", label: str = "", code: str = "S106") -> None:
         super().__init__(message)
         self.hint = hint
         self.label = label
+        self.code = code
 
 
 def _name(what: str, pattern: str, rule: str) -> AfterValidator:
@@ -47,7 +48,7 @@ def _name(what: str, pattern: str, rule: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _with_unit(value: object, parse: Callable[[object], int], example: str) -> int:
+def with_unit(value: object, parse: Callable[[object], int], example: str) -> int:
     """Runs a parser of :mod:`shareflow.contracts.units` and splits its message into fact and next step."""
     try:
         return parse(value)
@@ -60,14 +61,14 @@ def _with_unit(value: object, parse: Callable[[object], int], example: str) -> i
 
 
 def _size(value: object) -> int:
-    size = _with_unit(value, parse_size, "write a size, like 10 GiB")
+    size = with_unit(value, parse_size, "write a size, like 10 GiB")
     if not 0 <= size <= MAX_BYTES:
         raise Refusal(f"{shown(value)} is out of range", f"use a size from 0 B to {format_size(MAX_BYTES)}")
     return size
 
 
 def _duration(value: object) -> int:
-    seconds = _with_unit(value, parse_duration, "write a duration, like 7 d")
+    seconds = with_unit(value, parse_duration, "write a duration, like 7 d")
     if not 0 <= seconds <= MAX_DURATION:
         raise Refusal(f"{shown(value)} is out of range", f"use a duration from 0 s to {MAX_DURATION // DAY} d")
     return seconds

@@ -5,7 +5,8 @@ also after one has failed, and recorded with what the pool has (left) and what i
 
 Rules, in this order: the pool is available; it is not excluded by an earlier refusal; it is the pool, on the backend,
 in the zone that the request names; it is in a zone of the type; it speaks the protocol; it reports each required
-attribute with an accepted value (an absent attribute rejects); the type allows the size; the size fits.
+attribute with an accepted value (an absent attribute rejects); it enforces the QoS class and has its floors left in its
+budget; the type allows the size; the size fits.
 
 Rank: most bytes free after the placement first (a pool without a limit before all others), then backend, pool name and
 id in alphabetical order.
@@ -19,8 +20,10 @@ from typing import NamedTuple
 
 from dsl.capacity import CapacityVerdict, fits
 from dsl.decision import Decision, Kind, PoolVerdict, RuleResult, literal
-from dsl.documents import ShareTypeSpec
+from dsl.documents import QosClassSpec, ShareTypeSpec
 from dsl.fields import AttributeScalar, AttributeValue, Refusal, attribute_scalar
+from dsl.qos import NO_QOS, PoolQos
+from dsl.qos.rules import qos_rules
 from shareflow.contracts.units import format_size
 
 
@@ -35,6 +38,7 @@ class PoolView:
         attributes: what the driver reports and the spec declares.
         available: False takes no new shares now; ``excluded_reason`` says why.
         protocols: what export locations on this pool can speak.
+        qos: what it can enforce and promise.
     """
 
     id: str
@@ -47,6 +51,7 @@ class PoolView:
     available: bool = True
     protocols: tuple[str, ...] = ("path",)
     excluded_reason: str = ""
+    qos: PoolQos = NO_QOS
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,7 @@ class PlacementRequest:
         zone, backend: only there, when given.
         pool: only this pool, when given: its id, ``backend/name``, or its name.
         exclude: pool id -> why an earlier try on it failed.
+        qos: the class that the share gets.
     """
 
     size: int
@@ -66,6 +72,7 @@ class PlacementRequest:
     pool: str | None = None
     backend: str | None = None
     exclude: Mapping[str, str] = field(default_factory=dict)
+    qos: QosClassSpec | None = None
 
     def to_json(self) -> dict[str, object]:
         """The request as plain values; the type by name and version."""
@@ -76,6 +83,7 @@ class PlacementRequest:
             "zone": self.zone,
             "pool": self.pool,
             "backend": self.backend,
+            **({"qos": self.qos.name, "qos_version": self.qos.version} if self.qos is not None else {}),
         }
 
 
@@ -131,6 +139,8 @@ def _rules(request: PlacementRequest) -> list[_Rule]:
         rules.append(_in_zones(share_type.zones, share_type.at("zones")))
     rules.append(_speaks(share_type.protocol, _position(share_type, "protocol")))
     rules.extend(_requires(_required(share_type, attribute)) for attribute in share_type.require)
+    if request.qos is not None:
+        rules.extend(qos_rules(request.qos, request.size))
     rules.append(_allowed_size(request))
     return rules
 

@@ -20,6 +20,7 @@ from dsl.documents import (
 )
 from dsl.fields import Refusal
 from dsl.problems import Problem, Source, Span, looks_secret, shown, suggest
+from dsl.qos import FORMS, QosBudget
 from dsl.yaml_tree import Entries, Items, Node, Path, Scalar, find, find_key, to_plain
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -45,6 +46,7 @@ _EXAMPLES = {
     "require": "require: {media: ssd}",
     "attributes": "attributes: {media: ssd}",
     "options": "options: {path: pools/rack1}",
+    "qos": "qos: {iops: 10000}",
 }
 
 
@@ -196,7 +198,7 @@ def _translate(detail: ErrorDetails, node: Entries, kind: str, source: Source) -
     if isinstance(refusal, Refusal):
         message = str(refusal) if len(str(refusal)) <= 72 else str(refusal)[:69] + "..."
         label = refusal.label or f"in `{name}`"
-        return source.problem("S106", message, span, label=label, hint=refusal.hint or f"correct `{name}`")
+        return source.problem(refusal.code, message, span, label=label, hint=refusal.hint or f"correct `{name}`")
     if error in _WANTED:
         return _wrong_type(_WANTED[error], path, find(node, path), source)
     fact, hint = _bounds(error, context)
@@ -234,6 +236,7 @@ def _keys_at(path: Path, kind: str) -> list[str]:
         "pools": PoolSpec,
         "limits": QuotaLimits if kind == "Quota" else SizeLimits,
         "snapshots": SnapshotRules,
+        "pools.qos": QosBudget,
     }
     model = models.get(".".join(step for step in path if isinstance(step, str)))
     return list(model.model_fields) if model is not None else []
@@ -243,7 +246,8 @@ def _unknown_key(path: Path, node: Entries, kind: str, source: Source) -> Proble
     key = str(path[-1])
     known = _keys_at(path[:-1], kind)
     near = suggest(key, known)
-    hint = f"did you mean `{near}`?" if near else f"use one of {', '.join(known)}"
+    listed = [name for name in known if not name.endswith(FORMS[1:])]
+    hint = f"did you mean `{near}`?" if near else f"use one of {', '.join(listed)}"
     where = f"a {kind}" if len(path) == 1 else f"`{_dotted(path[:-1])}` of a {kind}"
     message = f"unknown key `{shown(key)}`"
     return source.problem("S104", message, find_key(node, path), label=f"no such key in {where}", hint=hint)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dsl.decision import literal
 from dsl.documents import AttributeScalar, AttributeValue, BackendSpec, PoolSpec, ShareTypeSpec, SpecDocument
 from dsl.problems import Problem, suggest
+from dsl.qos.check import check_qos
 
 REPORTED = frozenset(
     {"snapshots", "clone", "revert", "host_access", "quota_enforced", "snapshots_atomic", "shrink", "tags"}
@@ -24,7 +25,7 @@ def check_set(documents: Sequence[SpecDocument]) -> list[Problem]:
         if isinstance(share_type, ShareTypeSpec) and pools:
             unknown = [*_unknown_zones(share_type, pools), *_undeclared(share_type, pools)]
             problems += unknown or _unsatisfiable(share_type, backends)
-    return problems
+    return [*problems, *check_qos(documents)]
 
 
 def _equal_names(documents: Sequence[SpecDocument]) -> Iterator[Problem]:

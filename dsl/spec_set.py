@@ -14,6 +14,7 @@ from dsl.documents import (
     NO_LIMITS,
     BackendSpec,
     PoolSpec,
+    QosClassSpec,
     QuotaLimits,
     QuotaSpec,
     ShareTypeSpec,
@@ -35,7 +36,7 @@ class SpecSet:
     """Everything that a set of spec files says, checked as a whole.
 
     Attributes:
-        share_types, backends: by name.
+        share_types, backends, qos_classes: by name.
         quotas: by project; ``*`` holds the limits of projects without their own.
         digest: SHA-256 of the content; place, order and comments do not change it.
         warnings: what is allowed but probably not meant.
@@ -46,6 +47,7 @@ class SpecSet:
     quotas: Mapping[str, QuotaSpec]
     digest: str
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
+    qos_classes: Mapping[str, QosClassSpec] = field(default_factory=dict)
 
     def quota_limits(self, project: str) -> QuotaLimits:
         """The limits of a project: its own document as a whole, else that of ``*``, else none."""
@@ -119,6 +121,7 @@ def _spec_set(documents: Sequence[SpecDocument], warnings: Sequence[Problem]) ->
         MappingProxyType(quotas),
         digest_of(content),
         tuple(warnings),
+        MappingProxyType({doc.name: doc for doc in documents if isinstance(doc, QosClassSpec)}),
     )
 
 

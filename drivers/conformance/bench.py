@@ -23,6 +23,7 @@ from drivers.contract import (
     ObjectRef,
     ObjectState,
     SupportsClone,
+    SupportsQos,
     SupportsRevert,
     SupportsSnapshots,
     object_name,
@@ -39,8 +40,8 @@ Marked = TypeVar("Marked")
 def needs(*capabilities: str) -> Callable[[Marked], Marked]:
     """Mark a test or class of tests: skipped unless the driver declares all of these.
 
-    Names are the boolean fields of :class:`~drivers.contract.Capabilities`, ``mode:<mode>``, or ``data`` (files can be
-    reached through ``data_path`` or a client of the options file).
+    Names are fields of :class:`~drivers.contract.Capabilities` that are true or not empty, ``mode:<mode>``, or ``data``
+    (files can be reached through ``data_path`` or a client of the options file).
     """
 
     def mark(target: Marked) -> Marked:
@@ -169,6 +170,12 @@ class Bench:
         """The driver's revert verb."""
         found = driver or self.driver
         assert isinstance(found, SupportsRevert), "revert is declared but SupportsRevert is not implemented"
+        return found
+
+    def qos(self, driver: Driver | None = None) -> SupportsQos:
+        """The driver's verbs for quality of service."""
+        found = driver or self.driver
+        assert isinstance(found, SupportsQos), "qos_supported is declared but SupportsQos is not implemented"
         return found
 
     # -- what is there

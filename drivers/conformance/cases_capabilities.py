@@ -14,6 +14,7 @@ from drivers.contract import (
     PoolConfig,
     SupportsClone,
     SupportsHostAccess,
+    SupportsQos,
     SupportsRevert,
     SupportsSnapshots,
 )
@@ -24,6 +25,7 @@ _CLASSES: dict[str, type] = {
     "clone": SupportsClone,
     "revert": SupportsRevert,
     "host_access": SupportsHostAccess,
+    "qos_supported": SupportsQos,
 }
 
 
@@ -33,7 +35,7 @@ class TestCapabilities:
     @pytest.mark.parametrize("name", sorted(_CLASSES))
     def test_declared_capability_is_implemented_and_no_other(self, bench: Bench, name: str) -> None:
         """A capability is declared exactly when its class is implemented."""
-        declared = getattr(bench.capabilities, name)
+        declared = bool(getattr(bench.capabilities, name))
         implemented = isinstance(bench.driver, _CLASSES[name])
         assert declared == implemented, f"{name}: declared {declared}, {_CLASSES[name].__name__} {implemented}"
 

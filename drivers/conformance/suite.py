@@ -9,6 +9,7 @@ from drivers.conformance.cases_concurrency import TestConcurrency
 from drivers.conformance.cases_fencing import TestFencing
 from drivers.conformance.cases_hostile import TestOperationIds, TestPoolNames, TestSizes
 from drivers.conformance.cases_jobs import TestCancel, TestCloneJobs, TestSnapshotAndRevertJobs
+from drivers.conformance.cases_qos import TestQos, TestQosVerdict
 from drivers.conformance.cases_reverts import TestRevertCalls, TestRevertData
 from drivers.conformance.cases_shares import TestCreate, TestDelete, TestDurability, TestObserve, TestResize
 from drivers.conformance.cases_snapshots import TestSnapshots
@@ -31,6 +32,8 @@ __all__ = [
     "TestOptions",
     "TestPoolNames",
     "TestPools",
+    "TestQos",
+    "TestQosVerdict",
     "TestResize",
     "TestRevertCalls",
     "TestRevertData",

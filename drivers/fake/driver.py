@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -24,25 +24,28 @@ from drivers.contract import (
     ShareObject,
     SupportsClone,
     SupportsHostAccess,
+    SupportsQos,
     SupportsRevert,
     SupportsSnapshots,
 )
 from drivers.errors import Unknown
-from drivers.fake import jobs, verbs
+from drivers.fake import jobs, qos, verbs
 from drivers.fake.array import FakeArray, open_array
 from drivers.fake.options import read_settings
 from drivers.fake.records import StoredObject
 from drivers.fake.script import Fault, FaultKind, StaleListing, Visit
 from drivers.fake.session import Session
+from shareflow.contracts.qos import KEYS, KeyVerdict, Limits
 
 T = TypeVar("T")
 
 
-class FakeDriver(Driver, SupportsSnapshots, SupportsClone, SupportsRevert, SupportsHostAccess):
+class FakeDriver(Driver, SupportsSnapshots, SupportsClone, SupportsRevert, SupportsQos, SupportsHostAccess):
     """Every capability, in memory or on disk. Calls, errors and idempotency are those of the contract.
 
     Backend options: ``store`` (``memory`` or ``disk``), ``path`` (a directory, needed for ``disk``), ``latency``,
-    ``snapshot_seconds``, ``clone_seconds``, ``revert_seconds``, ``delete_seconds``. Pool option: ``capacity``.
+    ``snapshot_seconds``, ``clone_seconds``, ``revert_seconds``, ``delete_seconds``, ``qos_rounding`` (``none`` or
+    ``decimal``). Pool option: ``capacity``.
 
     Attributes:
         array: the array behind this instance.
@@ -63,7 +66,7 @@ class FakeDriver(Driver, SupportsSnapshots, SupportsClone, SupportsRevert, Suppo
         return Capabilities(
             snapshots=True, clone=True, revert=True, host_access=True, quota_enforced=True, snapshots_atomic=True,
             shrink=True, tags=True, protocols=("path",), access_modes=(AccessMode.RW, AccessMode.RO, AccessMode.NONE),
-            snapshot_space="shared",
+            snapshot_space="shared", qos_supported=KEYS,
         )  # fmt: skip
 
     def pools(self) -> Sequence[PoolReport]:
@@ -106,6 +109,26 @@ class FakeDriver(Driver, SupportsSnapshots, SupportsClone, SupportsRevert, Suppo
             Visit("set_access_mode", ref.pool, (ref.name,), call),
             lambda session: verbs.set_access_mode(session, ref, mode, call),
             lambda _: None,
+        )
+
+    def qos_verdict(self, limits: Limits) -> Mapping[str, KeyVerdict]:
+        """See the contract: every key, in the steps that option ``qos_rounding`` says."""
+        return qos.verdicts(self._settings, limits)
+
+    def set_qos(self, share: ObjectRef, limits: Limits, call: Call) -> Limits:
+        """See the contract. A scripted wrong answer says that everything was set as asked."""
+        return self._perform(
+            Visit("set_qos", share.pool, (share.name,), call),
+            lambda session: qos.shown(verbs.set_qos(session, share, limits, call).qos),
+            lambda _: dict(limits),
+        )
+
+    def enforced_qos(self, share: ObjectRef) -> Limits:
+        """See the contract."""
+        return self._perform(
+            Visit("enforced_qos", share.pool, (share.name,)),
+            lambda session: qos.shown(session.need(share, ObjectKind.SHARE).qos),
+            lambda _: {},
         )
 
     def delete_share(self, ref: ObjectRef, call: Call) -> Job:

@@ -12,7 +12,7 @@ from drivers.errors import Rejected
 from shareflow.contracts.units import MAX_BYTES, format_size, parse_size
 
 SECONDS_OPTIONS = ("latency", "snapshot_seconds", "clone_seconds", "revert_seconds", "delete_seconds")
-BACKEND_OPTIONS = ("store", "path", *SECONDS_OPTIONS)
+BACKEND_OPTIONS = ("store", "path", "qos_rounding", *SECONDS_OPTIONS)
 POOL_OPTIONS = ("capacity",)
 DEFAULT_CAPACITY = 2**50
 
@@ -28,6 +28,8 @@ class Settings:
         seconds: how long a job of each verb takes; 0 is done at once.
         capacity: bytes of each pool.
         attributes: of each pool.
+        rounding: how fine limits can be set: ``none`` to the last byte, ``decimal`` in steps of 10 IOPS and 1 MB/s
+            (10^6 bytes per second), as many arrays do.
     """
 
     store: Literal["memory", "disk"]
@@ -36,6 +38,7 @@ class Settings:
     seconds: Mapping[str, float]
     capacity: Mapping[str, int]
     attributes: Mapping[str, Mapping[str, AttributeValue]]
+    rounding: Literal["none", "decimal"] = "none"
 
 
 def read_settings(config: BackendConfig) -> Settings:
@@ -53,6 +56,11 @@ def read_settings(config: BackendConfig) -> Settings:
         raise Rejected(f"option 'path' of backend {config.name!r} is missing; a store on disk needs a directory")
     if path is not None and not (isinstance(path, str | Path) and Path(path).is_absolute()):
         raise Rejected(f"option 'path' of backend {config.name!r} is {path!r}; it must be an absolute directory")
+    rounding = config.options.get("qos_rounding", "none")
+    if rounding not in {"none", "decimal"}:
+        raise Rejected(
+            f"option 'qos_rounding' of backend {config.name!r} is {rounding!r}; allowed are 'none' and 'decimal'"
+        )
     if not config.pools:
         raise Rejected(f"backend {config.name!r} has no pools; declare one at least")
     seconds = {name: _seconds(config, name) for name in SECONDS_OPTIONS}
@@ -69,6 +77,7 @@ def read_settings(config: BackendConfig) -> Settings:
         },
         capacity={pool.name: _capacity(pool) for pool in config.pools},
         attributes={pool.name: dict(pool.attributes) for pool in config.pools},
+        rounding="decimal" if rounding == "decimal" else "none",
     )
 
 

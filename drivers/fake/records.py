@@ -16,6 +16,20 @@ Record = TypeVar("Record")
 
 
 @dataclass(frozen=True, slots=True)
+class QosLimit:
+    """One key that is enforced; a number for a limit, a word for its scope."""
+
+    key: str
+    number: int = 0
+    word: str = ""
+
+    @property
+    def value(self) -> int | str:
+        """As the contract has it."""
+        return self.word or self.number
+
+
+@dataclass(frozen=True, slots=True)
 class StoredObject:
     """A share or snapshot on the array.
 
@@ -25,6 +39,7 @@ class StoredObject:
         source: for a snapshot the name of its share, for a clone the name of its snapshot, else empty.
         reverts: keys of the reverts that are done.
         job: key and id of the job that works on it now, or empty.
+        qos: limits that are enforced on a share, in the order of the keys.
         created_at: seconds since the epoch (UTC).
     """
 
@@ -43,6 +58,7 @@ class StoredObject:
     reverts: tuple[str, ...] = ()
     job: tuple[str, ...] = ()
     deleting: bool = False
+    qos: tuple[QosLimit, ...] = ()
 
     def state(self) -> ObjectState:
         """The object as the contract shows it."""

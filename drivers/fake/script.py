@@ -24,8 +24,8 @@ from drivers.fake.records import StoredObject
 from drivers.fake.store import Store, Transaction
 
 JOB_VERBS = ("create_snapshot", "clone_snapshot", "revert_share", "delete_share", "delete_snapshot")
-MUTATING_VERBS = ("create_share", "resize_share", "set_access_mode", "cancel_job", *JOB_VERBS)
-READING_VERBS = ("used_bytes", "observe", "list_objects", "pools", "data_path")
+MUTATING_VERBS = ("create_share", "resize_share", "set_access_mode", "set_qos", "cancel_job", *JOB_VERBS)
+READING_VERBS = ("used_bytes", "observe", "list_objects", "pools", "data_path", "enforced_qos")
 VERBS = (*MUTATING_VERBS, *READING_VERBS)
 SPACE_VERBS = ("create_share", "resize_share", "create_snapshot", "clone_snapshot")
 FOREVER = -1

@@ -10,9 +10,10 @@ import time
 
 from drivers.contract import AccessMode, Call, Job, JobState, ObjectKind, ObjectRef
 from drivers.errors import Busy, Conflict, NotFound, OverUsed, Rejected
-from drivers.fake import jobs
+from drivers.fake import jobs, qos
 from drivers.fake.records import StoredObject, Tombstone
 from drivers.fake.session import Session
+from shareflow.contracts.qos import Limits
 
 
 def _new(ref: ObjectRef, kind: ObjectKind, size: int, call: Call, source: str = "", tree: str = "") -> StoredObject:
@@ -75,6 +76,23 @@ def set_access_mode(session: Session, ref: ObjectRef, mode: AccessMode, call: Ca
     session.effect("set_access_mode", fresh, call, mode)
     if stored.tree:
         session.expose(fresh)
+
+
+def set_qos(session: Session, ref: ObjectRef, limits: Limits, call: Call) -> StoredObject:
+    """See the contract."""
+    session.check(call)
+    verdicts = qos.verdicts(session.settings, limits)
+    wanted = qos.stored({key: verdict.value for key, verdict in verdicts.items() if verdict.value is not None})
+    stored = _changeable(session, ref, call)
+    missing = [f"{key}: {verdict.reason}" for key, verdict in verdicts.items() if verdict.value is None]
+    if missing:
+        raise Rejected(f"cannot be enforced: {'; '.join(missing)}")
+    if wanted == stored.qos:
+        return session.touch(stored, call)
+    stored = jobs.ensure_free(session, stored, call)
+    fresh = session.put(_changed(stored, call, qos=wanted[: len(wanted) // 2] if session.half else wanted))
+    session.effect("set_qos", fresh, call)
+    return fresh
 
 
 def create_snapshot(session: Session, share: ObjectRef, ref: ObjectRef, call: Call) -> Job:

@@ -15,6 +15,7 @@ from drivers.conformance import DriverUnderTest
 from drivers.conformance.__main__ import main
 from drivers.contract import BackendConfig, PoolConfig
 from drivers.fake import FakeClient, FakeDriver, fake_array, forget_array
+from tests.drivers import wrong_qos
 from tests.drivers.wrong_drivers import wrong_drivers
 
 SUITE = Path(drivers.conformance.suite.__file__)
@@ -57,6 +58,11 @@ def run_suite(driver: Any, client: Any, options: dict[str, object], tmp_path: Pa
     pytest.main([*QUIET, f"--rootdir={tmp_path}", str(SUITE), "-k", " or ".join(select)], [recorder])
     forget_array(fake_array(deployment, "w"))
     return recorder
+
+
+def test_wrong_drivers_of_every_module_are_tried() -> None:
+    """They are found as subclasses, wherever they are written."""
+    assert wrong_qos.AddsLimits in wrong_drivers()
 
 
 @pytest.mark.parametrize("driver", wrong_drivers(), ids=lambda driver: driver.__name__)

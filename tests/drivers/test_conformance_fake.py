@@ -1,4 +1,4 @@
-"""The fake driver passes the conformance suite: in memory, on disk, and with jobs that take time."""
+"""The fake driver passes the conformance suite: in memory, on disk, with slow jobs, and as a decimal array."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ SLOW = {f"{verb}_seconds": 0.015 for verb in ("snapshot", "clone", "revert", "de
 POOLS = (PoolConfig("p1", {"capacity": "1 GiB"}, {"media": "ssd", "zones": ("a", "b")}), PoolConfig("p2"))
 
 
-@pytest.fixture(params=["memory", "disk", "memory-slow-jobs"])
+@pytest.fixture(params=["memory", "disk", "memory-slow-jobs", "memory-decimal"])
 def driver_under_test(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DriverUnderTest]:
     """The fake driver with each store, whose ledger must find nothing wrong."""
-    store, _, slow = request.param.partition("-")
-    options: dict[str, object] = {"store": store, **(SLOW if slow else {})}
+    store, _, how = request.param.partition("-")
+    special: dict[str, dict[str, object]] = {"slow-jobs": dict(SLOW), "decimal": {"qos_rounding": "decimal"}}
+    options: dict[str, object] = {"store": store, **special.get(how, {})}
     if store == "disk":
         options["path"] = str(tmp_path / "array")
     deployment = f"conformance-{uuid.uuid4()}"

@@ -386,6 +386,8 @@ def test_every_verb_can_be_scripted(world: World) -> None:
         "create_share": lambda: driver.create_share(share, MIB, call),
         "resize_share": lambda: driver.resize_share(share, MIB, call),
         "set_access_mode": lambda: driver.set_access_mode(share, AccessMode.RW, call),
+        "set_qos": lambda: driver.set_qos(share, {}, call),
+        "enforced_qos": lambda: driver.enforced_qos(share),
         "delete_share": lambda: driver.delete_share(share, call),
         "used_bytes": lambda: driver.used_bytes(share),
         "observe": lambda: driver.observe(share),

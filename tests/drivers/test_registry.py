@@ -12,6 +12,7 @@ from drivers.contract import BackendConfig, PoolConfig
 from drivers.directory import DirectoryDriver
 from drivers.errors import Rejected
 from drivers.registry import OWN, driver_class, driver_names, open_driver
+from dsl.qos.check import ENFORCED
 
 Offer = Callable[[str, str], None]
 
@@ -40,6 +41,13 @@ def test_own_driver_is_found_under_its_name(name: str) -> None:
     """The name in the registry is the name of the class."""
     assert driver_class(name).name == name
     assert name in driver_names()
+
+
+@pytest.mark.parametrize("name", sorted(OWN))
+def test_specs_know_which_keys_own_drivers_enforce(name: str) -> None:
+    """A check of specs opens no driver, so it has a table of its own; this keeps it right."""
+    found = driver_class(name)
+    assert set(found.capabilities(found.__new__(found)).qos_supported) == ENFORCED[name]
 
 
 def test_driver_is_opened_with_its_configuration(tmp_path: Path) -> None:

@@ -797,7 +797,7 @@ class MixesContent(SlowClones):
 
 
 class DeclaresWhatItLacks(Driver, SupportsSnapshots):
-    """Declares clones, reverts and host access without their classes."""
+    """Declares clones, reverts, host access and limits without their classes."""
 
     name = "declares-what-it-lacks"
     caught_by = ("test_declared_capability_is_implemented_and_no_other",)
