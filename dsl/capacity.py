@@ -101,14 +101,28 @@ class SpaceRequest:
     thin: bool = True
 
 
-class CapacityVerdict(NamedTuple):
-    """The answer, with its arithmetic. True or false as a whole.
+class Measure(NamedTuple):
+    """What was compared to find out whether a request fits.
 
     Attributes:
         fits: the answer.
         rule: what was compared, as text.
         left, right: its two sides in bytes, None where a side is not known.
         room: bytes left after the request, negative when it does not fit; None when that is not known.
+    """
+
+    fits: bool
+    rule: str
+    left: int | None
+    right: int | None
+    room: int | None
+
+
+class CapacityVerdict(NamedTuple):
+    """The answer, with its arithmetic. True or false as a whole.
+
+    Attributes:
+        fits, rule, left, right, room: see :class:`Measure`.
         reason: the arithmetic in words.
     """
 
@@ -126,74 +140,103 @@ class CapacityVerdict(NamedTuple):
 
 def fits(pool: PoolFigures, request: SpaceRequest) -> CapacityVerdict:
     """Whether the request fits into the pool. Pure; raises nothing, whatever the figures are."""
+    measured = measure(pool, request)
+    return CapacityVerdict(*measured, _reason(measured, pool, request))
+
+
+def measure(pool: PoolFigures, request: SpaceRequest) -> Measure:
+    """As :func:`fits`, without the words: what is asked of every pool of many."""
     try:
-        return _verdict(pool, request)
+        return _measure(pool, request)
     except (TypeError, ValueError, ArithmeticError):
-        figures = f"total {pool.total!s:.40}, free {pool.free!s:.40}, provisioned {pool.provisioned!s:.40}"
-        return _unknown(False, request, f"it cannot be calculated with the pool's figures ({figures})")
+        return Measure(False, _NO_NUMBERS, request.size, None, None)
 
 
-def _verdict(pool: PoolFigures, request: SpaceRequest) -> CapacityVerdict:
+_NO_NUMBERS = "the figures are numbers"
+_FREE_REPORTED = "free is reported"
+_FREE_KNOWN = "free is known"
+_NOTHING_RESERVED = "nothing is reserved of an unknown total"
+_FREE_OF_UNKNOWN = "size <= free"
+_SOME_TOTAL = "total > 0"
+_THICK = "size <= free - reserved"
+_SOME_RATIO = "over-subscription >= 1"
+_PROVISIONED = "provisioned + size <= total x ratio"
+_VIRTUAL = "size <= (free - reserved) x ratio"
+
+
+def _measure(pool: PoolFigures, request: SpaceRequest) -> Measure:
+    asked = request.size
     reserved = float(pool.reserved(request.purpose)) / 100
     if pool.free is None:
-        return _unknown(False, request, "the pool does not report what is free")
+        return Measure(False, _FREE_REPORTED, asked, None, None)
     if pool.free == UNKNOWN:
-        return _unknown(True, request, "what is free is unknown; the storage will say")
+        return Measure(True, _FREE_KNOWN, asked, None, None)
     if pool.total == UNKNOWN:
-        return _of_unknown_total(pool, request, reserved)
-    total, free, size = _gib(pool.total), _gib(pool.free), _gib(request.size)
+        return _measure_free(pool, asked, reserved)
+    total, free_gib, size = _gib(pool.total), _gib(pool.free), asked / GIB
     if total <= 0:
-        return CapacityVerdict(False, "total > 0", _bytes(total), 0, None, "the pool holds nothing: its total is 0 B")
-    grain = 1 if request.size % GIB == 0 else GIB  # in units of 1 / grain GiB
-    left = math.floor((free - total * reserved) * grain) / grain
+        return Measure(False, _SOME_TOTAL, _bytes(total), 0, -asked if asked else None)
+    grain = 1 if asked % GIB == 0 else GIB  # in units of 1 / grain GiB
+    left = math.floor((free_gib - total * reserved) * grain) / grain
     if request.thin and pool.is_thin:
-        return _thin(pool, request, total, left, size)
-    room = _bytes(left) - request.size
-    sums = f"{_show(free)} free{_less(pool, request, total)}"
-    after = f"leaves {format_size(room)}" if left >= size else f"lacks {format_size(-room)}"
-    reason = f"{sums}; {format_size(request.size)} requested, {after}"
-    return CapacityVerdict(left >= size, "size <= free - reserved", request.size, _bytes(left), room, reason)
+        return _measure_thin(pool, asked, total, left)
+    return Measure(left >= size, _THICK, asked, _bytes(left), _bytes(left) - asked)
 
 
-def _thin(pool: PoolFigures, request: SpaceRequest, total: float, left: float, size: float) -> CapacityVerdict:
-    ratio, provisioned = float(pool.over_subscription), _gib(pool.provisioned)
-    if ratio < 1:
-        return _unknown(False, request, f"its over-subscription ratio {ratio:g} is below 1")
-    wanted, limit = _bytes(provisioned) + request.size, _bytes(total * ratio)
-    handed_out = f"{_show(provisioned)} provisioned + {format_size(request.size)} requested"
-    if (provisioned + size) / total > ratio:
-        # Window of a rounding: the exact figures may just fit where Manila's quotient does not.
-        lacks = max(wanted - limit, 1)
-        reason = f"{handed_out} of {format_size(limit)}{_times(ratio, total)}, lacks {format_size(lacks)}"
-        return CapacityVerdict(False, "provisioned + size <= total x ratio", wanted, limit, -lacks, reason)
-    virtual = _bytes(left * ratio)
-    free = f"{_show(left)} free{' after the reserve' if pool.reserved(request.purpose) else ''}{_factor(ratio)}"
-    if left * ratio < size:
-        reason = f"{format_size(request.size)} requested, {free}, lacks {format_size(request.size - virtual)}"
-        rule = "size <= (free - reserved) x ratio"
-        return CapacityVerdict(False, rule, request.size, virtual, virtual - request.size, reason)
-    room = limit - wanted
-    reason = f"{handed_out} of {format_size(limit)}{_times(ratio, total)}, leaves {format_size(room)}; {free}"
-    return CapacityVerdict(True, "provisioned + size <= total x ratio", wanted, limit, room, reason)
-
-
-def _of_unknown_total(pool: PoolFigures, request: SpaceRequest, reserved: float) -> CapacityVerdict:
+def _measure_free(pool: PoolFigures, asked: int, reserved: float) -> Measure:
     if reserved != 0:
-        return _unknown(False, request, "its total is unknown, so the reserve cannot be calculated")
+        return Measure(False, _NOTHING_RESERVED, asked, None, None)
     free = _gib(pool.free)
-    room = _bytes(free) - request.size
-    fit = _gib(request.size) <= free
-    after = f"leaves {format_size(room)}" if fit else f"lacks {format_size(-room)}"
-    reason = f"{_show(free)} free of an unknown total; {format_size(request.size)} requested, {after}"
-    return CapacityVerdict(fit, "size <= free", request.size, _bytes(free), room, reason)
+    return Measure(asked / GIB <= free, _FREE_OF_UNKNOWN, asked, _bytes(free), _bytes(free) - asked)
 
 
-def _unknown(fit: bool, request: SpaceRequest, reason: str) -> CapacityVerdict:  # noqa: FBT001  (the first of a tuple)
-    return CapacityVerdict(fit, "the size fits", request.size, None, None, reason)
+def _measure_thin(pool: PoolFigures, asked: int, total: float, left: float) -> Measure:
+    ratio, provisioned, size = float(pool.over_subscription), _gib(pool.provisioned), asked / GIB
+    if ratio < 1:
+        return Measure(False, _SOME_RATIO, asked, None, None)
+    wanted, limit = _bytes(provisioned) + asked, _bytes(total * ratio)
+    if (provisioned + size) / total > ratio:
+        # A quotient that was rounded up: what exactly fits may be refused, as Manila refuses it.
+        return Measure(False, _PROVISIONED, wanted, limit, min(limit - wanted, -1))
+    if left * ratio < size:
+        virtual = _bytes(left * ratio)
+        return Measure(False, _VIRTUAL, asked, virtual, min(virtual - asked, -1))
+    return Measure(True, _PROVISIONED, wanted, limit, limit - wanted)
+
+
+def _reason(measured: Measure, pool: PoolFigures, request: SpaceRequest) -> str:
+    """The arithmetic of a measure in words."""
+    size, room = format_size(request.size), measured.room
+    after = "" if room is None else f"leaves {format_size(room)}" if measured.fits else f"lacks {format_size(-room)}"
+    match measured.rule:
+        case rule if rule == _NO_NUMBERS:
+            figures = f"total {pool.total!s:.40}, free {pool.free!s:.40}, provisioned {pool.provisioned!s:.40}"
+            return f"it cannot be calculated with the pool's figures ({figures})"
+        case rule if rule == _PROVISIONED:
+            handed_out = f"{_amount(pool.provisioned)} provisioned + {size} requested"
+            return f"{handed_out} of {format_size(measured.right or 0)}{_times(pool)}, {after}"
+        case rule if rule in (_THICK, _VIRTUAL):
+            times = f" x {float(pool.over_subscription):g}" if rule == _VIRTUAL and pool.over_subscription != 1 else ""
+            return f"{_amount(pool.free)} free{_less(pool, request)}{times}; {size} requested, {after}"
+        case rule if rule == _FREE_OF_UNKNOWN:
+            return f"{_amount(pool.free)} free of an unknown total; {size} requested, {after}"
+        case rule:
+            return _STATED[rule].format(ratio=pool.over_subscription, total=pool.total)
+
+
+_STATED = {
+    _FREE_REPORTED: "the pool does not report what is free",
+    _FREE_KNOWN: "what is free is unknown; the storage will say",
+    _NOTHING_RESERVED: "its total is unknown, so the reserve cannot be calculated",
+    _SOME_TOTAL: "the pool holds nothing: its total is {total}",
+    _SOME_RATIO: "its over-subscription ratio {ratio} is below 1",
+}
 
 
 def _gib(amount: Amount) -> float:
     """An amount of bytes in GiB. Raises TypeError or ValueError for what is no number."""
+    if amount.__class__ is int:
+        return amount / GIB
     if isinstance(amount, bool) or not isinstance(amount, int | float | Fraction):
         raise TypeError(f"{amount!r} is no amount")
     return amount / GIB if isinstance(amount, int) else float(amount) / GIB
@@ -203,21 +246,18 @@ def _bytes(gib: float) -> int:
     return math.floor(gib * GIB)
 
 
-def _show(gib: float) -> str:
-    return format_size(_bytes(gib))
+def _amount(amount: Amount) -> str:
+    return format_size(_bytes(_gib(amount)))
 
 
-def _less(pool: PoolFigures, request: SpaceRequest, total: float) -> str:
+def _less(pool: PoolFigures, request: SpaceRequest) -> str:
     percent = float(pool.reserved(request.purpose))
-    return f" - {percent:g} % of {_show(total)} reserved" if percent else ""
+    return f" - {percent:g} % of {_amount(pool.total)} reserved" if percent else ""
 
 
-def _times(ratio: float, total: float) -> str:
-    return f" ({ratio:g} x {_show(total)})" if ratio != 1 else ""
-
-
-def _factor(ratio: float) -> str:
-    return f" x {ratio:g}" if ratio != 1 else ""
+def _times(pool: PoolFigures) -> str:
+    ratio = float(pool.over_subscription)
+    return f" ({ratio:g} x {_amount(pool.total)})" if ratio != 1 else ""
 
 
 def pool_limit(total: int | None, over_subscription: Fraction | int = 1) -> int | None:

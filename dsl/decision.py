@@ -6,7 +6,7 @@ import enum
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from dsl.problems import printable
 from shareflow.contracts.units import format_size
@@ -16,6 +16,8 @@ _MAX_GROUPS = 20
 _MAX_VALUES = 3
 _MAX_TEXT = 200
 _MAX_ITEMS = 64
+_MAX_EXPLAINED = 1000
+_CHOICE = re.compile(r"\b(?:or|not|any|all)\b")
 
 
 class Kind(enum.StrEnum):
@@ -30,8 +32,25 @@ class Kind(enum.StrEnum):
     ABSENT = "absent"
     REQUIRE = "require"
     QOS = "qos"
+    RULE = "rule"
+    SPREAD = "spread"
+    AFFINITY = "affinity"
     SIZE = "size"
     CAPACITY = "capacity"
+
+
+class Compared(NamedTuple):
+    """One comparison inside a rule, as text: what was compared, both values, the verdict (None: unknown) and why."""
+
+    text: str
+    left: str
+    right: str
+    verdict: bool | None
+    reason: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values."""
+        return {key: _bounded(value) if isinstance(value, str) else value for key, value in self._asdict().items()}
 
 
 class RuleResult(NamedTuple):
@@ -45,6 +64,8 @@ class RuleResult(NamedTuple):
         position: ``file:line:column`` of the rule in the specs, empty for built-in rules and for the request's own.
         unit: ``B`` when left and right are bytes.
         reason: why it failed; for capacity always the arithmetic.
+        enforced: False for a rule that is only watched: it drops no pool.
+        comparisons: what an expression compared, each with both values.
     """
 
     kind: Kind
@@ -55,39 +76,118 @@ class RuleResult(NamedTuple):
     position: str = ""
     unit: str = ""
     reason: str = ""
+    enforced: bool = True
+    comparisons: tuple[Compared, ...] = ()
 
     def to_json(self) -> dict[str, object]:
-        """Plain values."""
+        """Plain values; what is as usual is left out at the end."""
+        unusual: dict[str, object] = {} if self.enforced else {"enforced": False}
+        if self.comparisons:
+            unusual["comparisons"] = [compared.to_json() for compared in self.comparisons]
         return {
             "kind": self.kind.value,
-            "rule": self.rule,
+            "rule": _bounded(self.rule),
             "left": _plain(self.left),
             "right": _plain(self.right),
             "ok": self.ok,
             "position": self.position,
             "unit": self.unit,
             "reason": _bounded(self.reason),
+            **unusual,
         }
 
 
-class PoolVerdict(NamedTuple):
-    """What was found about one pool.
+class PoolRule(Protocol):
+    """A rule that is asked of pools."""
+
+    def test(self, pool: Any, /) -> bool | None:
+        """Whether it holds; None when the pool does not say."""
+
+    def explain(self, pool: Any, /) -> RuleResult:
+        """The same with both values and the reason."""
+
+
+class Scored(NamedTuple):
+    """What one preference makes of one pool.
+
+    Attributes:
+        preference: its expression.
+        raw: what the expression gives, as text.
+        normalised: 0 to 1 among the pools that fit.
+        weighted: normalised x weight.
+        position: ``file:line:column`` in the specs.
+    """
+
+    preference: str
+    raw: str
+    normalised: float
+    weight: int
+    weighted: float
+    position: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values."""
+        return {**self._asdict(), "preference": _bounded(self.preference), "raw": _bounded(self.raw)}
+
+
+class PoolVerdict:
+    """What was found about one pool. The rules are explained when somebody asks.
 
     Attributes:
         pool: its id.
-        kept: every rule holds.
-        free_after: bytes left after the placement, negative when it does not fit, None without a limit.
-        rules: every rule that applies, in order, also after one has failed.
-        reason: why it was dropped (all failed rules), or the arithmetic of its room.
+        failing: the numbers of the enforced rules that do not hold, in order.
+        scores: what preferences made of it; empty for a pool that was dropped.
     """
 
-    pool: str
-    backend: str
-    name: str
-    kept: bool
-    free_after: int | None
-    rules: tuple[RuleResult, ...]
-    reason: str
+    __slots__ = ("_asked", "_results", "_view", "backend", "failing", "name", "pool", "scores")
+
+    def __init__(self, view: Any, asked: Sequence[PoolRule], failing: tuple[int, ...]) -> None:
+        self.pool: str = view.id
+        self.backend: str = view.backend
+        self.name: str = view.name
+        self.failing = failing
+        self.scores: tuple[Scored, ...] = ()
+        self._view, self._asked = view, asked
+        self._results: tuple[RuleResult, ...] | None = None
+
+    def __eq__(self, other: object) -> bool:
+        """The same pool with the same results."""
+        if not isinstance(other, PoolVerdict):
+            return NotImplemented
+        return (self.pool, self.scores, self.rules) == (other.pool, other.scores, other.rules)
+
+    def __hash__(self) -> int:
+        return hash(self.pool)
+
+    @property
+    def kept(self) -> bool:
+        """Whether every enforced rule holds."""
+        return not self.failing
+
+    @property
+    def score(self) -> float:
+        """The sum of what preferences gave."""
+        return sum(scored.weighted for scored in self.scores)
+
+    @property
+    def free_after(self) -> int | None:
+        """Bytes left after the placement, negative when it does not fit, None when that is not known."""
+        room: int | None = self._asked[-1].room(self._view)  # type: ignore[attr-defined]  # capacity is asked last
+        return room
+
+    @property
+    def rules(self) -> tuple[RuleResult, ...]:
+        """Every rule that applies, in order, also after one has failed."""
+        if self._results is None:
+            self._results = tuple(rule.explain(self._view) for rule in self._asked)
+        return self._results
+
+    @property
+    def reason(self) -> str:
+        """Why it was dropped (all failed rules), or the arithmetic of its room."""
+        if self.kept:
+            return self._asked[-1].explain(self._view).reason
+        return "; ".join([result.reason for result in self.failed])
 
     @property
     def title(self) -> str:
@@ -96,11 +196,26 @@ class PoolVerdict(NamedTuple):
 
     @property
     def failed(self) -> tuple[RuleResult, ...]:
-        """The rules that do not hold."""
-        return tuple(rule for rule in self.rules if not rule.ok)
+        """The enforced rules that do not hold."""
+        return tuple(self.rules[number] for number in self.failing)
+
+    @property
+    def first_failed(self) -> RuleResult:
+        """The first of them; quicker to have than all."""
+        number = self.failing[0]
+        return self._results[number] if self._results is not None else self._asked[number].explain(self._view)
+
+    @property
+    def group(self) -> tuple[int, bool]:
+        """What pools that were dropped for the same reason have in common: the rule, and whether they do not say."""
+        number = self.failing[0]
+        return (number, self._asked[number].test(self._view) is None)
 
     def to_json(self) -> dict[str, object]:
         """Plain values."""
+        scores: dict[str, object] = {}
+        if self.scores:
+            scores = {"score": self.score, "scores": [scored.to_json() for scored in self.scores]}
         return {
             "pool": self.pool,
             "backend": self.backend,
@@ -109,6 +224,7 @@ class PoolVerdict(NamedTuple):
             "free_after": self.free_after,
             "reason": _bounded(self.reason),
             "rules": [rule.to_json() for rule in self.rules],
+            **scores,
         }
 
 
@@ -149,8 +265,12 @@ class Decision:
 
     def nearest(self, limit: int = 3) -> tuple[PoolVerdict, ...]:
         """The dropped pools that are closest to fitting: fewest failed rules, then least bytes missing, then name."""
-        dropped = [verdict for verdict in self.verdicts if not verdict.kept]
-        return tuple(sorted(dropped, key=lambda v: (len(v.failed), max(-(v.free_after or 0), 0)))[: max(limit, 0)])
+        dropped = sorted((verdict for verdict in self.verdicts if not verdict.kept), key=lambda v: len(v.failing))
+        limit = max(limit, 0)
+        if limit < len(dropped):  # what is missing is only worked out where it can matter
+            most = len(dropped[limit - 1].failing) if limit else 0
+            dropped = [verdict for verdict in dropped if len(verdict.failing) <= most]
+        return tuple(sorted(dropped, key=lambda v: (len(v.failing), max(-(v.free_after or 0), 0)))[:limit])
 
     def to_json(self) -> dict[str, object]:
         """Everything, as plain values."""
@@ -185,18 +305,23 @@ class Decision:
 
 def _grouped(verdicts: Sequence[PoolVerdict]) -> list[list[PoolVerdict]]:
     """Dropped pools by their first failed rule; the group that is closest to fitting first (capacity), then by size."""
-    groups: dict[tuple[str, str], list[PoolVerdict]] = {}
+    groups: dict[tuple[int, bool], list[PoolVerdict]] = {}
     for verdict in verdicts:
         if not verdict.kept:
-            first = verdict.failed[0]
-            groups.setdefault((first.kind, first.rule), []).append(verdict)
+            groups.setdefault(verdict.group, []).append(verdict)
     order = list(Kind)
-    return sorted(groups.values(), key=lambda g: (-order.index(g[0].failed[0].kind), -len(g), g[0].failed[0].rule))
+    firsts = {key: members[0].first_failed for key, members in groups.items()}
+    return [
+        groups[key]
+        for key in sorted(
+            groups, key=lambda key: (-order.index(firsts[key].kind), -len(groups[key]), firsts[key].rule, key)
+        )
+    ]
 
 
 def _title(members: Sequence[PoolVerdict]) -> str:
     """The reason of a group in a few words, the same for the same rule."""
-    first = members[0].failed[0]
+    first = members[0].first_failed
     if first.kind is Kind.CAPACITY:
         return "not enough room"
     if first.kind is Kind.AVAILABLE:
@@ -209,24 +334,57 @@ def _title(members: Sequence[PoolVerdict]) -> str:
 def _sentence(members: Sequence[PoolVerdict]) -> str:
     """What a group lacks: ``3 pools lack 12 GiB``, ``1 pool fails `media == ssd`: it has hdd``."""
     number, one = len(members), len(members) == 1
-    first = members[0].failed[0]
+    first = members[0].first_failed
     subject = _count(number, "pool")
     if first.kind is Kind.CAPACITY:
-        lacks = sorted({-(verdict.free_after or 0) for verdict in members})
-        more = " or more" if len(lacks) > 1 else ""
-        return f"{subject} lack{_s(plural=one)} {format_size(lacks[0])}{more}"
+        return _lacking(members, subject)
     if first.kind is Kind.SIZE:
         return first.reason
+    shown = [verdict.first_failed for verdict in members[:_MAX_EXPLAINED]]
     if first.kind is Kind.QOS:
-        reasons = _several(verdict.failed[0].reason for verdict in members)
-        return f"{subject} fail{_s(plural=one)} `{_bounded(first.rule)}`: {reasons}"
+        return f"{subject} fail{_s(plural=one)} `{_bounded(first.rule)}`: {_several(result.reason for result in shown)}"
     if first.kind in (Kind.AVAILABLE, Kind.EXCLUDED):
-        reasons = _several(verdict.failed[0].reason for verdict in members)
-        return f"{subject} {'is' if one else 'are'} {reasons}"
+        return f"{subject} {'is' if one else 'are'} {_several(result.reason for result in shown)}"
+    if first.comparisons:
+        return f"{subject} fail{_s(plural=one)} {_compared(shown, one=one)}"
     if first.kind is Kind.ABSENT:
         return f"{subject} fail{_s(plural=one)} `{_bounded(first.rule)}`: attribute absent"
-    has = _several(_value(verdict.failed[0].left) for verdict in members)
+    has = _several(_value(result.left) for result in shown)
     return f"{subject} fail{_s(plural=one)} `{_bounded(first.rule)}`: {'it has' if one else 'they have'} {has}"
+
+
+def _lacking(members: Sequence[PoolVerdict], subject: str) -> str:
+    one = len(members) == 1
+    lacks = {-room for verdict in members if (room := verdict.free_after) is not None}
+    if not lacks:
+        reasons = _several(verdict.first_failed.reason for verdict in members[:_MAX_EXPLAINED])
+        return f"{subject} cannot take it: {reasons}"
+    more = " or more" if len(lacks) > 1 else ""
+    return f"{subject} lack{_s(plural=one)} {format_size(min(lacks))}{more}"
+
+
+def _compared(results: Sequence[RuleResult], *, one: bool) -> str:
+    """The comparisons of a rule that failed, each with what the pools have."""
+    found: dict[str, list[str]] = {}
+    for result in results:
+        for compared in result.comparisons:
+            if compared.verdict is not True or not _is_conjunction(result):
+                has = compared.reason if compared.verdict is None else compared.left
+                found.setdefault(_bounded(compared.text), []).append(has)
+    they = "it has" if one else "they have"
+    texts = []
+    for text, values in list(found.items())[:_MAX_VALUES]:
+        unknown = all(value.startswith("attribute absent") for value in values)
+        texts.append(f"`{text}`: {'' if unknown else they + ' '}{_several(values)}")
+    return ", ".join(texts)
+
+
+def _is_conjunction(result: RuleResult) -> bool:
+    """Whether a rule fails by each comparison that does; else none of them alone is to blame."""
+    rest = result.rule
+    for compared in result.comparisons:
+        rest = rest.replace(compared.text, "")
+    return _CHOICE.search(rest) is None
 
 
 def _several(texts: Iterable[str]) -> str:

@@ -6,19 +6,17 @@ durations are seconds once they are read. :mod:`dsl.reading` gives every refusal
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator
+from pydantic import Discriminator, Field, PlainValidator, Tag, ValidationInfo, WithJsonSchema, field_validator
 
-from dsl.capacity import pool_limit
+from dsl.document import Document, Marks, SpecModel, digest_of
+from dsl.expressions import Attribute as DeclaredAttribute
+from dsl.expressions import read_attribute
 from dsl.fields import (
     DAY,
-    Accepted,
     Attribute,
     AttributeName,
     AttributeScalar,
@@ -26,117 +24,17 @@ from dsl.fields import (
     DriverName,
     Duration,
     Name,
-    Percent,
     Project,
     Ratio,
     Refusal,
     Size,
     Text,
 )
-from dsl.problems import Problem, Source
 from dsl.qos import QosBudget, QosKeys
-from dsl.yaml_tree import Node, Path, find, find_key
+from dsl.rules import Preferences, RequiredAttributes, Reserved, ReservedPercent, Rules, Spread
 from shareflow.contracts.units import format_size
 
 API_VERSION = "shareflow/v1"
-
-
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """Where a document stands. Two are always equal: a place is no part of what a document says."""
-
-    source: Source | None = field(default=None, compare=False, repr=False)
-    node: Node | None = field(default=None, compare=False, repr=False)
-    recorded: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
-
-    def at(self, *path: str | int) -> str:
-        """``file:line:column`` of the value at a path, or of the nearest above it; empty when it is not known."""
-        if self.source is not None and self.node is not None:
-            return self.source.at(find(self.node, path).span)
-        steps = [str(step) for step in path]
-        above = (".".join(steps[:length]) for length in range(len(steps), -1, -1))
-        return next((self.recorded[name] for name in above if name in self.recorded), "")
-
-
-class SpecModel(BaseModel):
-    """Base of everything in a document: frozen, strict, no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Document(SpecModel):
-    """Base of the kinds."""
-
-    kind: ClassVar[str]
-    _marks: Marks = PrivateAttr(default_factory=Marks)
-
-    @property
-    def key(self) -> str:
-        """What is unique among the documents of a kind."""
-        raise NotImplementedError
-
-    @property
-    def version(self) -> str:
-        """Twelve hex digits that change when, and only when, the content changes.
-
-        Order, comments and place are no content. Values that equal their default are left out, so that a new key in
-        the language changes no version.
-        """
-        return digest_of(self.canonical())[:12]
-
-    def canonical(self) -> dict[str, object]:
-        """The content as JSON values, without what equals its default."""
-        content: dict[str, object] = self.model_dump(mode="json", exclude_defaults=True)
-        return {"kind": self.kind, **content}
-
-    def record(self) -> dict[str, object]:
-        """The content with the places of its values, as JSON values; :meth:`from_record` reads it again."""
-        content = self.canonical()
-        places = {"": self.at()}
-        for key, value in content.items():
-            places[key] = self.at(key)
-            if isinstance(value, dict):
-                places.update({f"{key}.{name}": self.at(key, name) for name in value})
-        return {**content, "places": {name: place for name, place in places.items() if place}}
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, object]) -> Self:
-        """The document of :meth:`record`, or of :meth:`canonical`, then without places.
-
-        Raises:
-            pydantic.ValidationError: the record is not one of this kind.
-        """
-        content = {key: value for key, value in record.items() if key not in ("kind", "places")}
-        places = record.get("places")
-        document = cls.model_validate_json(json.dumps(content))
-        return document.placed(Marks(recorded=dict(places) if isinstance(places, Mapping) else {}))
-
-    def at(self, *path: str | int) -> str:
-        """``file:line:column`` of a value of this document; empty when it is not known."""
-        return self._marks.at(*path)
-
-    def problem(
-        self,
-        path: Path,
-        code: str,
-        message: str,
-        *,
-        hint: str,
-        note: str = "",
-        severity: Literal["error", "warning"] = "error",
-        at_key: bool = False,
-    ) -> Problem:
-        """A problem at a value of this document, or at the key before it."""
-        marks = self._marks
-        if marks.source is None or marks.node is None:
-            return Problem(code, message, hint=hint, note=note, severity=severity)
-        span = find_key(marks.node, path) if at_key else find(marks.node, path).span
-        return marks.source.problem(code, message, span, hint=hint, note=note, severity=severity)
-
-    def placed(self, marks: Marks) -> Self:
-        """The same document, knowing where it stands. Called once, by the reader of the file."""
-        self._marks = marks
-        return self
 
 
 class SizeLimits(SpecModel):
@@ -155,9 +53,32 @@ class SizeLimits(SpecModel):
 
 
 class SnapshotRules(SpecModel):
-    """What shares of a type may do with snapshots."""
+    """What shares of a type may do with snapshots.
+
+    Attributes:
+        policy: name of the snapshot policy that is meant for shares of the type.
+    """
 
     allowed: bool = True
+    policy: Name | None = None
+
+    @field_validator("policy")
+    @classmethod
+    def _only_with_snapshots(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("allowed") is False:
+            raise Refusal("shares without snapshots cannot have a policy for them", "remove `policy`")
+        return value
+
+
+def _require_form(value: Any) -> str:
+    return "<attributes>" if isinstance(value, Mapping) else "<rules>"
+
+
+# The reader of files leaves tags in angle brackets out of the paths of mistakes.
+Require = Annotated[
+    Annotated[RequiredAttributes, Tag("<attributes>")] | Annotated[Rules, Tag("<rules>")],
+    Discriminator(_require_form),
+]
 
 
 class ShareTypeSpec(Document):
@@ -165,7 +86,9 @@ class ShareTypeSpec(Document):
 
     Attributes:
         protocol: what the share's export locations speak; a pool must offer it.
-        require: attribute -> accepted values. A pool must report every attribute, with one of the values.
+        require: what a pool must be: rules, or attribute -> accepted values. A pool must report every attribute.
+        prefer: what makes a pool better among those that fit; None takes what the Placement document says.
+        spread: how shares of the type are spread; None takes what the Placement document says.
         limits: sizes allowed.
         retention: seconds that a deleted share waits for its purge.
         zones: zones in which shares may be placed; None means any.
@@ -177,7 +100,9 @@ class ShareTypeSpec(Document):
     name: Name
     description: Text = ""
     protocol: Name = "path"
-    require: Annotated[Mapping[AttributeName, Accepted], Field(max_length=64)] = Field(default_factory=dict)
+    require: Require = Field(default_factory=dict)
+    prefer: Preferences | None = None
+    spread: Spread | None = None
     limits: SizeLimits = SizeLimits()
     retention: Duration = 7 * DAY
     snapshots: SnapshotRules = SnapshotRules()
@@ -192,11 +117,21 @@ class ShareTypeSpec(Document):
     def canonical(self) -> dict[str, object]:
         """As for every document; lists that are sets are sorted."""
         content = super().canonical()
-        if self.require:
+        if self.require and isinstance(self.require, Mapping):
             content["require"] = {name: sorted(accepted, key=repr) for name, accepted in self.require.items()}
         if self.zones:
             content["zones"] = sorted(self.zones)
         return content
+
+    @property
+    def required_attributes(self) -> RequiredAttributes:
+        """Attribute -> accepted values, where ``require`` is written so."""
+        return self.require if isinstance(self.require, Mapping) else {}
+
+    @property
+    def rules(self) -> Rules:
+        """The rules, where ``require`` is written as rules."""
+        return () if isinstance(self.require, Mapping) else self.require
 
     def size_refusal(self, size: int) -> str | None:
         """Why the type does not allow a share of ``size`` bytes, or None when it does."""
@@ -207,6 +142,14 @@ class ShareTypeSpec(Document):
         return None
 
 
+class CapacityTerms(NamedTuple):
+    """How the capacity of a pool is handed out; see :class:`dsl.capacity.PoolFigures`."""
+
+    thin: bool
+    over_subscription: Fraction
+    reserved: Reserved
+
+
 class PoolSpec(SpecModel):
     """A place with capacity inside a backend.
 
@@ -214,9 +157,9 @@ class PoolSpec(SpecModel):
         zone: failure domain, None when it is in none.
         options: passed to the driver as they are (secrets as references).
         attributes: what share types can require, beside what the driver itself reports.
-        over_subscription: how many times its capacity may be handed out; above 1 only for thin pools.
-        reserved_percent: part of what may be handed out that new shares do not get.
         thin: a share takes space only as it is written.
+        over_subscription: how many times its capacity may be handed out; above 1 only for thin pools.
+        reserved_percent: part of its total that requests do not get, in percent; one number, or one per purpose.
         qos: what the pool can promise in floors, all together.
     """
 
@@ -226,7 +169,7 @@ class PoolSpec(SpecModel):
     attributes: Annotated[Mapping[AttributeName, Attribute], Field(max_length=256)] = Field(default_factory=dict)
     thin: bool = True
     over_subscription: Ratio = Fraction(1)
-    reserved_percent: Percent = Fraction(0)
+    reserved_percent: ReservedPercent = Reserved()
     qos: QosBudget = QosBudget()
 
     @field_validator("over_subscription")
@@ -236,9 +179,44 @@ class PoolSpec(SpecModel):
             raise Refusal("a pool that is not thin cannot be over-subscribed", "write 1 here, or `thin: true`")
         return value
 
-    def limit(self, total: int | None) -> int | None:
-        """Bytes that may be handed out of a pool that holds ``total``; None when it has no limit."""
-        return pool_limit(total, self.over_subscription, self.reserved_percent)
+    def terms(self, defaults: PlacementSpec | None) -> CapacityTerms:
+        """How its capacity is handed out; what the pool does not say is taken from the set's defaults."""
+        ratio, reserved, said = self.over_subscription, self.reserved_percent, self.model_fields_set
+        if defaults is not None and "over_subscription" not in said and self.thin:
+            ratio = defaults.over_subscription
+        if defaults is not None and "reserved_percent" not in said:
+            reserved = defaults.reserved_percent
+        return CapacityTerms(self.thin, ratio, reserved)
+
+
+def _declaration(value: object) -> object:
+    read_attribute("it", value)
+    return value
+
+
+Declaration = Annotated[
+    object,
+    PlainValidator(_declaration),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": ["bool", "number", "text", "version", "duration"]},
+                {
+                    "type": "object",
+                    "properties": {
+                        "type": {"enum": ["bool", "number", "text", "version", "duration", "enum", "list", "set"]},
+                        "unit": {"type": "string"},
+                        "values": {"type": "array", "items": {"type": "string"}},
+                        "of": {},
+                        "description": {"type": "string"},
+                    },
+                    "required": ["type"],
+                    "additionalProperties": False,
+                },
+            ]
+        }
+    ),
+]
 
 
 class BackendSpec(Document):
@@ -247,6 +225,7 @@ class BackendSpec(Document):
     Attributes:
         driver: name of the driver.
         options: passed to the driver as they are (secrets as references).
+        attributes: what attributes of its pools are, name -> declaration; see :func:`dsl.expressions.read_attribute`.
         slots: driver calls that may run at once.
     """
 
@@ -256,6 +235,7 @@ class BackendSpec(Document):
     driver: DriverName
     description: Text = ""
     options: Mapping[str, object] = Field(default_factory=dict)
+    attributes: Annotated[Mapping[AttributeName, Declaration], Field(max_length=256)] = Field(default_factory=dict)
     slots: Annotated[int, Field(ge=1, le=1000)] = 8
     pools: Annotated[tuple[PoolSpec, ...], Field(strict=False, min_length=1, max_length=10_000)]
 
@@ -269,6 +249,13 @@ class BackendSpec(Document):
         content = super().canonical()
         pools = {pool.name: pool.model_dump(mode="json", exclude_defaults=True) for pool in self.pools}
         return {**content, "pools": [pools[name] for name in sorted(pools)]}
+
+    def declared(self) -> list[DeclaredAttribute]:
+        """The attributes that it declares, with their places."""
+        return [
+            read_attribute(name, declaration, declared_at=self.at("attributes", name))
+            for name, declaration in self.attributes.items()
+        ]
 
     def pool(self, name: str) -> PoolSpec | None:
         """The pool of that name."""
@@ -311,21 +298,79 @@ class QosClassSpec(QosKeys, Document):
         return self.name
 
 
-SpecDocument = ShareTypeSpec | BackendSpec | QuotaSpec | QosClassSpec
+class SnapshotTurn(SpecModel):
+    """One rhythm of a snapshot policy.
+
+    Attributes:
+        every: seconds between two snapshots.
+        keep: how many of them are kept; older ones go.
+    """
+
+    every: Duration
+    keep: Annotated[int, Field(ge=1, le=10_000)]
+
+    @field_validator("every")
+    @classmethod
+    def _not_too_often(cls, value: int) -> int:
+        if value < 60:
+            raise Refusal("snapshots are at least a minute apart", "write `every: 1 m` or more")
+        return value
+
+
+class SnapshotPolicySpec(Document):
+    """When snapshots are taken, and how many are kept; share types refer to it.
+
+    Attributes:
+        schedule: the rhythms, each with a count of its own.
+    """
+
+    kind = "SnapshotPolicy"
+
+    name: Name
+    description: Text = ""
+    schedule: Annotated[tuple[SnapshotTurn, ...], Field(strict=False, min_length=1, max_length=16)]
+
+    @property
+    def key(self) -> str:
+        """The name."""
+        return self.name
+
+
+class PlacementSpec(Document):
+    """Defaults of placement for the whole set; there is at most one.
+
+    Attributes:
+        require: rules for every type, beside its own.
+        prefer, spread: for types that say nothing of their own.
+        over_subscription, reserved_percent: for pools that say nothing of their own.
+    """
+
+    kind = "Placement"
+
+    description: Text = ""
+    require: Rules = ()
+    prefer: Preferences = ()
+    spread: Spread | None = None
+    over_subscription: Ratio = Fraction(1)
+    reserved_percent: ReservedPercent = Reserved()
+
+    @property
+    def key(self) -> str:
+        """Always the same: there is one."""
+        return "defaults"
+
+
+SpecDocument = ShareTypeSpec | BackendSpec | QuotaSpec | QosClassSpec | SnapshotPolicySpec | PlacementSpec
 KINDS: dict[str, type[SpecDocument]] = {
     "ShareType": ShareTypeSpec,
     "Backend": BackendSpec,
     "Quota": QuotaSpec,
     "QosClass": QosClassSpec,
+    "SnapshotPolicy": SnapshotPolicySpec,
+    "Placement": PlacementSpec,
 }
 
 NO_LIMITS = QuotaLimits()
-
-
-def digest_of(content: object) -> str:
-    """SHA-256 of a JSON value, as hex digits, whatever the order of its keys."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def secret_reference(value: object) -> tuple[Literal["env", "file"], str] | None:
@@ -345,14 +390,17 @@ __all__ = [
     "AttributeScalar",
     "AttributeValue",
     "BackendSpec",
+    "CapacityTerms",
     "Document",
     "Marks",
+    "PlacementSpec",
     "PoolSpec",
     "QosClassSpec",
     "QuotaLimits",
     "QuotaSpec",
     "ShareTypeSpec",
     "SizeLimits",
+    "SnapshotPolicySpec",
     "SnapshotRules",
     "SpecDocument",
     "digest_of",

@@ -95,12 +95,13 @@ def _ratio(value: object) -> Fraction:
     return ratio
 
 
-def _percent(value: object) -> Fraction:
+def percent(value: object) -> Fraction:
+    """A part of a hundred, exact: ``10``, ``12.5``, ``\"10 %\"``. Raises Refusal."""
     bare = value[:-1].rstrip() if isinstance(value, str) and value.endswith("%") else value
-    percent = _fraction(bare)
-    if not 0 <= percent <= 100:
+    found = _fraction(bare)
+    if not 0 <= found <= 100:
         raise Refusal(f"{shown(value)} is out of range", "use a percentage from 0 to 100")
-    return percent
+    return found
 
 
 def attribute_scalar(value: object) -> AttributeScalar:
@@ -170,7 +171,7 @@ Ratio = Annotated[
 ]
 Percent = Annotated[
     Fraction,
-    PlainValidator(_percent),
+    PlainValidator(percent),
     PlainSerializer(_decimal_text),
     WithJsonSchema({"type": ["number", "string"], "examples": [10]}),
 ]

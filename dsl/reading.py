@@ -16,11 +16,13 @@ from dsl.documents import (
     QuotaLimits,
     SizeLimits,
     SnapshotRules,
+    SnapshotTurn,
     SpecDocument,
 )
 from dsl.fields import Refusal
 from dsl.problems import Problem, Source, Span, looks_secret, shown, suggest
 from dsl.qos import FORMS, QosBudget
+from dsl.rules import Preference, Reserved, Rule, Spread
 from dsl.yaml_tree import Entries, Items, Node, Path, Scalar, find, find_key, to_plain
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -44,6 +46,13 @@ _EXAMPLES = {
     "limits": "limits: {}",
     "snapshots": "snapshots: {allowed: true}",
     "require": "require: {media: ssd}",
+    "rule": 'rule: pool.media == "ssd"',
+    "weight": "weight: 50",
+    "prefer": 'prefer: [{when: pool.media == "ssd", weight: 50}]',
+    "spread": "spread: {by: zone, max_skew: 1}",
+    "schedule": "schedule: [{every: 1 h, keep: 24}]",
+    "every": "every: 1 h",
+    "keep": "keep: 24",
     "attributes": "attributes: {media: ssd}",
     "options": "options: {path: pools/rack1}",
     "qos": "qos: {iops: 10000}",
@@ -179,9 +188,10 @@ def _check_reference(key: str, value: Node, source: Source) -> Iterator[Problem]
 
 
 def _path(detail: ErrorDetails) -> Path:
-    """Where a model's error is; the marker that pydantic appends for a key is left out."""
+    """Where a model's error is; what pydantic adds for a key or a form of a value is left out."""
     location = detail["loc"]
-    return location[:-1] if location and location[-1] == "[key]" else location
+    steps = location[:-1] if location and location[-1] == "[key]" else location
+    return tuple(step for step in steps if not (isinstance(step, str) and step.startswith("<")))
 
 
 def _translate(detail: ErrorDetails, node: Entries, kind: str, source: Source) -> Problem:
@@ -201,8 +211,19 @@ def _translate(detail: ErrorDetails, node: Entries, kind: str, source: Source) -
         return source.problem(refusal.code, message, span, label=label, hint=refusal.hint or f"correct `{name}`")
     if error in _WANTED:
         return _wrong_type(_WANTED[error], path, find(node, path), source)
+    if error == "literal_error":
+        return _not_one_of(name, str(context.get("expected", "")), find(node, path), source)
     fact, hint = _bounds(error, context)
     return source.problem("S106", f"`{name}` {fact}", span, label=f"in this {kind}", hint=hint)
+
+
+def _not_one_of(name: str, expected: str, node: Node, source: Source) -> Problem:
+    """A word that is none of a few."""
+    words = re.findall(r"'([^']*)'", expected)
+    text = shown(node.text) if isinstance(node, Scalar) else _kind_of(node)
+    near = suggest(text, words)
+    hint = f"did you mean `{near}`?" if near else f"use one of {', '.join(words)}"
+    return source.problem("S106", f"`{name}` cannot be `{text}`", node.span, label="none of the words", hint=hint)
 
 
 def _written(node: Node, path: Path) -> Path:
@@ -237,6 +258,12 @@ def _keys_at(path: Path, kind: str) -> list[str]:
         "limits": QuotaLimits if kind == "Quota" else SizeLimits,
         "snapshots": SnapshotRules,
         "pools.qos": QosBudget,
+        "pools.reserved_percent": Reserved,
+        "reserved_percent": Reserved,
+        "require": Rule,
+        "prefer": Preference,
+        "spread": Spread,
+        "schedule": SnapshotTurn,
     }
     model = models.get(".".join(step for step in path if isinstance(step, str)))
     return list(model.model_fields) if model is not None else []

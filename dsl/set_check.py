@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from dsl.attributes import RESERVED_NAMES, check_attributes, schema_of
 from dsl.decision import literal
-from dsl.documents import AttributeScalar, AttributeValue, BackendSpec, PoolSpec, ShareTypeSpec, SpecDocument
+from dsl.documents import (
+    AttributeScalar,
+    AttributeValue,
+    BackendSpec,
+    PlacementSpec,
+    PoolSpec,
+    ShareTypeSpec,
+    SnapshotPolicySpec,
+    SpecDocument,
+)
 from dsl.problems import Problem, suggest
 from dsl.qos.check import check_qos
-
-REPORTED = frozenset(
-    {"snapshots", "clone", "revert", "host_access", "quota_enforced", "snapshots_atomic", "shrink", "tags"}
-    | {"snapshot_space", "protocols", "access_modes", "reflink"}
-)
-"""Attributes that built-in drivers report by themselves, so that no pool needs to declare them."""
+from dsl.rule_check import check_rules
 
 
 def check_set(documents: Sequence[SpecDocument]) -> list[Problem]:
@@ -21,17 +26,44 @@ def check_set(documents: Sequence[SpecDocument]) -> list[Problem]:
     problems = [*_equal_names(documents), *_equal_pools(documents)]
     backends = [doc for doc in documents if isinstance(doc, BackendSpec)]
     pools = [pool for backend in backends for pool in backend.pools]
+    contradictions = list(check_attributes(backends))
+    if not contradictions:
+        problems += check_rules(documents, schema_of(backends), complete=bool(pools))
     for share_type in documents:
         if isinstance(share_type, ShareTypeSpec) and pools:
             unknown = [*_unknown_zones(share_type, pools), *_undeclared(share_type, pools)]
             problems += unknown or _unsatisfiable(share_type, backends)
-    return [*problems, *check_qos(documents)]
+    return [*problems, *contradictions, *_policies(documents), *_domains(documents, pools), *check_qos(documents)]
+
+
+def _policies(documents: Sequence[SpecDocument]) -> Iterator[Problem]:
+    known = sorted(doc.name for doc in documents if isinstance(doc, SnapshotPolicySpec))
+    for share_type in documents:
+        if isinstance(share_type, ShareTypeSpec) and share_type.snapshots.policy not in (None, *known):
+            name = str(share_type.snapshots.policy)
+            near = suggest(name, known)
+            listed = f"the policies are {', '.join(known)}" if known else "add a SnapshotPolicy document"
+            hint = f"did you mean `{near}`?" if near else listed
+            message = f"there is no snapshot policy `{name}`"
+            yield share_type.problem(("snapshots", "policy"), "S202", message, hint=hint)
+
+
+def _domains(documents: Sequence[SpecDocument], pools: Sequence[PoolSpec]) -> Iterator[Problem]:
+    """Attributes that shares are spread by and that no pool has."""
+    known = {"zone", "backend", "pool", *RESERVED_NAMES, *(name for pool in pools for name in pool.attributes)}
+    for document in documents:
+        spread = document.spread if isinstance(document, ShareTypeSpec | PlacementSpec) else None
+        if spread is not None and pools and spread.by not in known:
+            near = suggest(spread.by, known)
+            hint = f"did you mean `{near}`?" if near else "spread by zone, backend, pool or a declared attribute"
+            message = f"no pool has the attribute `{spread.by}` to spread by"
+            yield document.problem(("spread", "by"), "S202", message, hint=hint)
 
 
 def _equal_names(documents: Sequence[SpecDocument]) -> Iterator[Problem]:
     first: dict[tuple[str, str], SpecDocument] = {}
     for document in documents:
-        field = "project" if document.kind == "Quota" else "name"
+        field = {"Quota": "project", "Placement": "kind"}.get(document.kind, "name")
         known = first.setdefault((document.kind, document.key), document)
         if known is not document:
             message = f"the {document.kind} `{document.key}` is there twice"
@@ -63,10 +95,10 @@ def _unknown_zones(share_type: ShareTypeSpec, pools: Sequence[PoolSpec]) -> Iter
 
 
 def _undeclared(share_type: ShareTypeSpec, pools: Sequence[PoolSpec]) -> Iterator[Problem]:
-    declared = {name for pool in pools for name in pool.attributes}
-    for name in share_type.require:
-        if name not in declared and name not in REPORTED:
-            near = suggest(name, declared | REPORTED)
+    declared = {name for pool in pools for name in pool.attributes} | RESERVED_NAMES.keys()
+    for name in share_type.required_attributes:
+        if name not in declared:
+            near = suggest(name, declared)
             hint = f"did you mean `{near}`?" if near else f"declare `{name}` on the pools that have it"
             message = f"no pool declares the attribute `{name}`"
             yield share_type.problem(("require", name), "S204", message, hint=hint, severity="warning", at_key=True)
@@ -95,7 +127,7 @@ def _unsatisfiable(share_type: ShareTypeSpec, backends: Sequence[BackendSpec]) -
 def _obstacle(share_type: ShareTypeSpec, pool: PoolSpec) -> str | None:
     if share_type.zones is not None and pool.zone not in share_type.zones:
         return f"its zone is {pool.zone}" if pool.zone else "it is in no zone"
-    for name, accepted in share_type.require.items():
+    for name, accepted in share_type.required_attributes.items():
         has = pool.attributes.get(name)
         if has is not None and not accepts(accepted, has):
             return f"its {name} is {literal(has)}"

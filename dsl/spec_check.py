@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dsl.decision import Decision, RuleResult, literal
+from dsl.decision import Compared, Decision, PoolVerdict, RuleResult, literal
 from dsl.problems import Problem, printable
 from dsl.spec_set import SpecSet, read_set
 from shareflow.contracts.units import format_size
@@ -36,23 +36,39 @@ def render_decision(decision: Decision, pools: Sequence[str] | None = None) -> s
             continue
         outcome = f"kept, rank {rank[verdict.pool]}" if verdict.kept else "dropped"
         rows = [("rule", "has", "wants", "", "from")]
-        rows += [_row(rule) for rule in verdict.rules]
-        blocks.append(f"{verdict.title}: {outcome} ({printable(verdict.reason)})\n{_table(rows)}")
+        for rule in verdict.rules:
+            rows += [_row(rule), *(_compared(compared) for compared in rule.comparisons if len(rule.comparisons) > 1)]
+        block = f"{verdict.title}: {outcome} ({printable(verdict.reason)})\n{table(rows)}"
+        blocks.append(block + (f"\n{_scores(verdict)}" if verdict.scores else ""))
     return "\n\n".join(blocks) + "\n"
 
 
 def _row(rule: RuleResult) -> tuple[str, str, str, str, str]:
-    verdict = "ok" if rule.ok else "fails"
+    verdict = "ok" if rule.ok else "fails" if rule.enforced else "fails (advice)"
     return (_cell(rule.rule), _side(rule.left, rule.unit), _side(rule.right, rule.unit), verdict, rule.position)
+
+
+def _compared(compared: Compared) -> tuple[str, str, str, str, str]:
+    verdict = {True: "ok", False: "fails", None: "unknown"}[compared.verdict]
+    return (_cell(f"  {compared.text}"), _cell(compared.left), _cell(compared.right), verdict, "")
+
+
+def _scores(verdict: PoolVerdict) -> str:
+    rows = [("preference", "raw", "0 to 1", "weight", "score", "from")]
+    for scored in verdict.scores:
+        figures = (f"{scored.normalised:.3f}", str(scored.weight), f"{scored.weighted:.1f}")
+        rows.append((_cell(scored.preference), _cell(scored.raw), *figures, scored.position))
+    rows.append(("score", "", "", "", f"{verdict.score:.1f}", ""))
+    return table(rows)
 
 
 def _side(value: object, unit: str) -> str:
     if value is None:
-        return "no limit" if unit == "B" else "absent"
+        return "unknown" if unit == "B" else "absent"
     if unit == "B":
         sizes = value if isinstance(value, list) else [value]
         return " to ".join(format_size(size) for size in sizes if isinstance(size, int))
-    return _cell(literal(value))
+    return _cell(value if isinstance(value, str) and " " in value else literal(value))
 
 
 def _cell(text: str) -> str:
@@ -60,7 +76,8 @@ def _cell(text: str) -> str:
     return clean if len(clean) <= _MAX_CELL else clean[: _MAX_CELL - 3] + "..."
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> str:
+def table(rows: Sequence[tuple[str, ...]]) -> str:
+    """Rows in columns, indented by two."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     return "\n".join(f"  {line}" for line in lines)

@@ -9,23 +9,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
+from dsl.attributes import schema_of
 from dsl.documents import (
     NO_LIMITS,
     BackendSpec,
+    Document,
+    PlacementSpec,
     PoolSpec,
     QosClassSpec,
     QuotaLimits,
     QuotaSpec,
     ShareTypeSpec,
+    SnapshotPolicySpec,
     SpecDocument,
     digest_of,
 )
+from dsl.expressions import Schema
 from dsl.problems import Problem, Source, SpecProblems, printable
 from dsl.reading import read_document, truth_word_warnings
 from dsl.set_check import check_set
 from dsl.yaml_tree import MAX_BYTES, Entries, Node, decode, parse
 
+K = TypeVar("K", bound=Document)
 MAX_FILES = 10_000
 _SUFFIXES = (".yaml", ".yml")
 _TESTS = (".test.yaml", ".test.yml")
@@ -36,8 +43,9 @@ class SpecSet:
     """Everything that a set of spec files says, checked as a whole.
 
     Attributes:
-        share_types, backends, qos_classes: by name.
+        share_types, backends, qos_classes, snapshot_policies: by name.
         quotas: by project; ``*`` holds the limits of projects without their own.
+        placement: defaults of placement.
         digest: SHA-256 of the content; place, order and comments do not change it.
         warnings: what is allowed but probably not meant.
     """
@@ -48,6 +56,12 @@ class SpecSet:
     digest: str
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
     qos_classes: Mapping[str, QosClassSpec] = field(default_factory=dict)
+    snapshot_policies: Mapping[str, SnapshotPolicySpec] = field(default_factory=dict)
+    placement: PlacementSpec = field(default_factory=PlacementSpec)
+
+    def schema(self) -> Schema:
+        """The attributes that rules may name."""
+        return schema_of(self.backends.values())
 
     def quota_limits(self, project: str) -> QuotaLimits:
         """The limits of a project: its own document as a whole, else that of ``*``, else none."""
@@ -111,18 +125,21 @@ def _read(node: Node, source: Source, documents: list[SpecDocument]) -> list[Pro
 
 
 def _spec_set(documents: Sequence[SpecDocument], warnings: Sequence[Problem]) -> SpecSet:
-    types = {doc.name: doc for doc in documents if isinstance(doc, ShareTypeSpec)}
-    backends = {doc.name: doc for doc in documents if isinstance(doc, BackendSpec)}
-    quotas = {doc.project: doc for doc in documents if isinstance(doc, QuotaSpec)}
     content = sorted((doc.kind, doc.key, doc.canonical()) for doc in documents)
     return SpecSet(
-        MappingProxyType(types),
-        MappingProxyType(backends),
-        MappingProxyType(quotas),
+        _by_key(documents, ShareTypeSpec),
+        _by_key(documents, BackendSpec),
+        _by_key(documents, QuotaSpec),
         digest_of(content),
         tuple(warnings),
-        MappingProxyType({doc.name: doc for doc in documents if isinstance(doc, QosClassSpec)}),
+        _by_key(documents, QosClassSpec),
+        _by_key(documents, SnapshotPolicySpec),
+        next((doc for doc in documents if isinstance(doc, PlacementSpec)), PlacementSpec()),
     )
+
+
+def _by_key(documents: Sequence[SpecDocument], kind: type[K]) -> Mapping[str, K]:
+    return MappingProxyType({doc.key: doc for doc in documents if isinstance(doc, kind)})
 
 
 def _sources(path: Path, problems: list[Problem], seen: set[str]) -> Iterator[Source]:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from dsl.documents import BackendSpec, PoolSpec, QuotaLimits, QuotaSpec, ShareTypeSpec, secret_reference
+from dsl.documents import BackendSpec, PlacementSpec, PoolSpec, QuotaLimits, QuotaSpec, ShareTypeSpec, secret_reference
+from dsl.rules import Reserved
 from dsl.spec_set import load_specs
 
 GIB = 2**30
@@ -93,7 +94,7 @@ def test_record_brings_content_and_places_back(tmp_path: Path) -> None:
     assert again == spec
     assert again.version == spec.version
     assert again.at("require", "media") == spec.at("require", "media") == f"{tmp_path / 'a.yaml'}:6:10"
-    assert again.at("zones", 0) == f"{tmp_path / 'a.yaml'}:4:8"
+    assert again.at("zones", 0) == f"{tmp_path / 'a.yaml'}:4:9"
     assert ShareTypeSpec.from_record(spec.canonical()) == spec
     assert ShareTypeSpec.from_record(spec.canonical()).at("require") == ""
 
@@ -110,26 +111,20 @@ def test_backend_survives_its_canonical_form() -> None:
     assert spec.version == turned.version == again.version
     pool = again.pool("b")
     assert pool is not None
-    assert (pool.over_subscription, pool.reserved_percent) == (Fraction(13, 10), Fraction(25, 2))
+    assert (pool.over_subscription, pool.reserved_percent.extend) == (Fraction(13, 10), Fraction(25, 2))
     assert pool.attributes["x"] == ("p", "q")
     assert again.pool("c") is None
 
 
-@pytest.mark.parametrize(
-    ("ratio", "percent", "total", "limit"),
-    [
-        (1, 0, 100, 100),
-        ("1.5", 10, 100 * GIB, 135 * GIB),
-        (Decimal("1.1"), "10 %", 1001, 990),
-        (1000, 0, 2**60, 1000 * 2**60),
-        (1, 100, 100, 0),
-        (1, Decimal("33.3"), 10, 6),
-        (2, 0, None, None),
-    ],
-)
-def test_pool_limit_is_exact_and_rounded_down(ratio: object, percent: object, total: int | None, limit: int) -> None:
-    """floor(total x over_subscription x (100 - reserved_percent) / 100), in integers."""
-    assert _pool(over_subscription=ratio, reserved_percent=percent).limit(total) == limit
+def test_pool_says_how_its_capacity_is_handed_out_or_takes_the_defaults() -> None:
+    """A number of percent counts for every purpose; a mapping has one for each; what is left out is the set's."""
+    defaults = PlacementSpec.model_validate({"over_subscription": "1.5", "reserved_percent": {"create": 10}})
+    said = _pool(over_subscription=Decimal("1.1"), reserved_percent="5 %").terms(defaults)
+    assert said == (True, Fraction(11, 10), Reserved(create=5, from_snapshot=5, extend=5))
+    silent = _pool().terms(defaults)
+    assert silent == (True, Fraction(3, 2), Reserved(create=10))
+    assert _pool(thin=False).terms(defaults).over_subscription == 1, "thick pools are never over-subscribed"
+    assert _pool().terms(None) == (True, Fraction(1), Reserved())
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ def test_any_keys_with_any_values_end_in_a_class_or_in_problems(keys: dict[str, 
 
 
 def _pool(name: str, qos: PoolQos) -> PoolView:
-    return PoolView(f"id-{name}", "b", name, None, None, 0, qos=qos)
+    return PoolView(f"id-{name}", "b", name, None, qos=qos)
 
 
 def _decide(qos: QosClassSpec, *pools: PoolView, size: int = 10 * GIB) -> Any:

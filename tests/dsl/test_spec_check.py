@@ -9,6 +9,7 @@ import pytest
 
 import dsl
 from dsl import PlacementRequest, PoolView, check, load_specs, place, render_decision
+from dsl.capacity import GIB, PoolFigures
 
 ROOT = Path(dsl.__file__).parent.parent
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -16,9 +17,9 @@ SNAPSHOTS = Path(__file__).parent / "snapshots"
 
 def _pools() -> list[PoolView]:
     return [
-        PoolView(f"{b.name}/{p.name}", b.name, p.name, p.zone, p.limit(100 * 2**30), 95 * 2**30, dict(p.attributes))
+        PoolView(f"{b.name}/{p.name}", b.name, p.name, p.zone, PoolFigures(100 * GIB, 5 * GIB), dict(p.attributes))
         for b, p in load_specs([Path("specs")]).pools()
-    ] + [PoolView("open", "cloud", "open", None, None, 0, {"tier": "primary"}, protocols=())]
+    ] + [PoolView("open", "cloud", "open", None, attributes={"tier": "primary"}, protocols=())]
 
 
 @pytest.mark.parametrize("size", [1, 12])
@@ -26,7 +27,7 @@ def test_decision_is_shown_as_a_table_per_pool(size: int, monkeypatch: pytest.Mo
     """Outcome first, then every rule with what the pool has, what is asked for, the verdict and the spec line."""
     monkeypatch.chdir(ROOT)
     fast = load_specs([Path("specs")]).share_types["fast"]
-    text = render_decision(place(PlacementRequest(size * 2**30, fast, zone="a"), _pools()))
+    text = render_decision(place(PlacementRequest(size * GIB, fast, zone="a"), _pools()))
     expected = SNAPSHOTS / f"decision_{size}.txt"
     if os.environ.get("SHAREFLOW_UPDATE_SNAPSHOTS"):
         expected.write_text(text, encoding="utf-8")
@@ -38,7 +39,7 @@ def test_decision_can_be_shown_for_one_pool(wanted: str, monkeypatch: pytest.Mon
     """The outcome stays, the tables of other pools go."""
     monkeypatch.chdir(ROOT)
     fast = load_specs([Path("specs")]).share_types["fast"]
-    text = render_decision(place(PlacementRequest(2**30, fast), _pools()), [wanted])
+    text = render_decision(place(PlacementRequest(GIB, fast), _pools()), [wanted])
     assert "local/rack1: kept" in text
     assert "local/rack2:" not in text
     assert text.startswith("local/rack1 is the best of 1 pool that fits; ")

@@ -1,0 +1,316 @@
+"""The rules of a placement, made ready once per request and asked of every pool.
+
+Each has a quick form, which only says whether it holds, and one that explains itself; both give the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from dsl.capacity import SpaceRequest, fits, measure
+from dsl.decision import Compared, Kind, RuleResult, literal
+from dsl.documents import PlacementSpec, ShareTypeSpec
+from dsl.expressions import Comparison, Env, Expression, ExpressionErrors, render_value
+from dsl.fields import AttributeScalar, Refusal, attribute_scalar
+from dsl.placement.pools import Neighbour, PlacementRequest, PoolView, Surroundings
+from dsl.qos.rules import qos_rules
+from dsl.rules import Rule
+from shareflow.contracts.units import format_size
+
+Test = Callable[[PoolView], bool | None]
+Explain = Callable[[PoolView], RuleResult]
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementRule:
+    """One rule, ready to be asked. Both are pure; ``test`` gives None when the pool does not say."""
+
+    test: Test
+    explain: Explain
+    enforced: bool = True
+
+
+class CapacityRule:
+    """Whether the size fits; always the last rule."""
+
+    enforced = True
+
+    def __init__(self, space: SpaceRequest) -> None:
+        self._space = space
+
+    def test(self, pool: PoolView) -> bool:
+        """Whether it fits."""
+        return measure(pool.figures, self._space).fits
+
+    def room(self, pool: PoolView) -> int | None:
+        """Bytes left after the placement, negative when it does not fit; None when that is not known."""
+        return measure(pool.figures, self._space).room
+
+    def explain(self, pool: PoolView) -> RuleResult:
+        """The arithmetic."""
+        found = fits(pool.figures, self._space)
+        return RuleResult(
+            Kind.CAPACITY, found.rule, found.left, found.right, ok=found.fits, unit="B", reason=found.reason
+        )
+
+
+AnyRule = PlacementRule | CapacityRule
+
+
+def rules_of(request: PlacementRequest, surroundings: Surroundings) -> Iterator[AnyRule]:
+    """The rules that apply to the request, in the order in which they are recorded, without spread."""
+    share_type = request.type
+    yield PlacementRule(lambda pool: pool.available, _available)
+    if request.exclude:
+        yield _not_excluded(request)
+    if request.pool is not None:
+        yield _pinned(request.pool)
+    if request.backend is not None:
+        yield _equal(Kind.BACKEND, "backend", request.backend, lambda pool: pool.backend)
+    if request.zone is not None:
+        yield _equal(Kind.ZONE, "zone", request.zone, lambda pool: pool.zone)
+    if share_type.zones is not None:
+        yield _in_zones(share_type.zones, share_type.at("zones"))
+    yield _speaks(share_type.protocol, _position(share_type, "protocol"))
+    yield from (_requires(share_type, attribute) for attribute in share_type.required_attributes)
+    yield from _expressions(share_type, share_type.rules, request, surroundings)
+    if surroundings.defaults is not None:
+        yield from _expressions(surroundings.defaults, surroundings.defaults.require, request, surroundings)
+    if request.qos is not None:
+        yield from (_explained(rule) for rule in qos_rules(request.qos, request.size))
+    yield from _affinities(request)
+    yield _allowed_size(request)
+    yield CapacityRule(request.space)
+
+
+def environment(request: PlacementRequest) -> dict[str, dict[str, object]]:
+    """What rules read beside the pool."""
+    share_type = request.type
+    spec = {"name": share_type.name, "protocol": share_type.protocol, "retention": share_type.retention * 1_000_000}
+    return {"request": request.values(), "spec": spec}
+
+
+def _position(share_type: ShareTypeSpec, key: str) -> str:
+    """Where a key stands, empty when it was left out and its default counts."""
+    return share_type.at(key) if key in share_type.model_fields_set else ""
+
+
+_AVAILABLE = RuleResult(Kind.AVAILABLE, "pool is available", True, True, ok=True)
+
+
+def _available(pool: PoolView) -> RuleResult:
+    if pool.available:
+        return _AVAILABLE
+    why = f": {pool.excluded_reason}" if pool.excluded_reason else ""
+    return RuleResult(Kind.AVAILABLE, "pool is available", False, True, ok=False, reason=f"not available{why}")
+
+
+def _explained(explain: Explain) -> PlacementRule:
+    """A rule whose quick form is its long one."""
+    return PlacementRule(lambda pool: explain(pool).ok, explain)
+
+
+def _not_excluded(request: PlacementRequest) -> PlacementRule:
+    exclude, text = request.exclude, "pool is not excluded"
+
+    def explain(pool: PoolView) -> RuleResult:
+        why = exclude.get(pool.id)
+        reason = "" if why is None else f"excluded: {why}"
+        return RuleResult(Kind.EXCLUDED, text, why is None, True, ok=why is None, reason=reason)
+
+    return PlacementRule(lambda pool: pool.id not in exclude, explain)
+
+
+def _pinned(wanted: str) -> PlacementRule:
+    text = f"pool == {wanted}"
+
+    def test(pool: PoolView) -> bool:
+        return wanted in (pool.id, pool.title, pool.name)
+
+    def explain(pool: PoolView) -> RuleResult:
+        ok = test(pool)
+        reason = "" if ok else f"it is {pool.title}, not {wanted}"
+        return RuleResult(Kind.POOL, text, pool.title, wanted, ok=ok, reason=reason)
+
+    return PlacementRule(test, explain)
+
+
+def _equal(kind: Kind, name: str, wanted: str, left: Callable[[PoolView], str | None]) -> PlacementRule:
+    text = f"{name} == {wanted}"
+
+    def explain(pool: PoolView) -> RuleResult:
+        has = left(pool)
+        reason = "" if has == wanted else f"its {name} is {has}" if has else f"it is in no {name}"
+        return RuleResult(kind, text, has, wanted, ok=has == wanted, reason=reason)
+
+    return PlacementRule(lambda pool: left(pool) == wanted, explain)
+
+
+def _in_zones(zones: tuple[str, ...], position: str) -> PlacementRule:
+    text = f"zone in [{', '.join(zones)}]"
+
+    def explain(pool: PoolView) -> RuleResult:
+        ok = pool.zone in zones
+        reason = "" if ok else f"its zone is {pool.zone}" if pool.zone else "it is in no zone"
+        return RuleResult(Kind.ZONE, text, pool.zone, zones, ok=ok, position=position, reason=reason)
+
+    return PlacementRule(lambda pool: pool.zone in zones, explain)
+
+
+def _speaks(protocol: str, position: str) -> PlacementRule:
+    text = f"{protocol} in protocols"
+
+    def explain(pool: PoolView) -> RuleResult:
+        ok = protocol in pool.protocols
+        reason = "" if ok else f"it speaks {', '.join(pool.protocols) or 'no protocol'}"
+        return RuleResult(Kind.PROTOCOL, text, pool.protocols, protocol, ok=ok, position=position, reason=reason)
+
+    return PlacementRule(lambda pool: protocol in pool.protocols, explain)
+
+
+def _requires(share_type: ShareTypeSpec, attribute: str) -> PlacementRule:
+    values = share_type.required_attributes[attribute]
+    words = [literal(value) for value in values]
+    text = f"{attribute} == {words[0]}" if len(words) == 1 else f"{attribute} in [{', '.join(words)}]"
+    right = values[0] if len(values) == 1 else values
+    # True equals 1 in Python, but not here: the type is part of what is compared.
+    accepted = frozenset((isinstance(value, bool), value) for value in values)
+    position = share_type.at("require", attribute)
+
+    def test(pool: PoolView) -> bool | None:
+        has = pool.attributes.get(attribute)
+        if has is None:
+            return None
+        if isinstance(has, tuple | list):
+            return any((False, item) in accepted for item in has)
+        return (isinstance(has, bool), has) in accepted or (isinstance(has, str) and _same_size(has, accepted))
+
+    def explain(pool: PoolView) -> RuleResult:
+        has, ok = pool.attributes.get(attribute), test(pool)
+        if ok is None:
+            reason = f"attribute absent: it does not report {attribute}"
+            return RuleResult(Kind.ABSENT, text, None, right, ok=False, position=position, reason=reason)
+        reason = "" if ok else f"its {attribute} is {literal(has)}"
+        return RuleResult(Kind.REQUIRE, text, has, right, ok=ok, position=position, reason=reason)
+
+    return PlacementRule(test, explain)
+
+
+def _same_size(text: str, accepted: frozenset[tuple[bool, AttributeScalar]]) -> bool:
+    """Whether a driver's text such as ``4 KiB`` is an accepted number of bytes."""
+    try:
+        return (False, attribute_scalar(text)) in accepted
+    except Refusal:
+        return False
+
+
+def _expressions(
+    document: ShareTypeSpec | PlacementSpec,
+    rules: tuple[Rule, ...],
+    request: PlacementRequest,
+    surroundings: Surroundings,
+) -> Iterator[PlacementRule]:
+    beside = environment(request)
+    for number, rule in enumerate(rules):
+        position = document.at("require", number, "rule")
+        expression = surroundings.language.rule(rule.rule)
+        if isinstance(expression, Expression):
+            yield _expression(rule, expression, beside, position)
+        else:
+            yield _unreadable(rule, expression, position)
+
+
+def _expression(
+    rule: Rule, expression: Expression, beside: dict[str, dict[str, object]], position: str
+) -> PlacementRule:
+    text, enforced, evaluate = " ".join(rule.rule.split()), rule.enforce == "enforce", expression.evaluate
+    asked, spec = beside["request"], beside["spec"]
+
+    def explain(pool: PoolView) -> RuleResult:
+        found = expression.explain(Env(pool.values, asked, {}, spec))
+        compared = tuple(compared_values(comparison) for comparison in found.comparisons)
+        ok, (left, right) = found.verdict is True, _sides(found.comparisons)
+        reason = "" if ok else _why(found.reasons, compared, rule.message)
+        kind = Kind.ABSENT if found.verdict is None else Kind.RULE
+        return RuleResult(
+            kind, text, left, right, ok=ok, position=position, reason=reason, enforced=enforced, comparisons=compared
+        )
+
+    return PlacementRule(lambda pool: evaluate(Env(pool.values, asked, {}, spec)), explain, enforced)
+
+
+def _unreadable(rule: Rule, errors: ExpressionErrors, position: str) -> PlacementRule:
+    """A rule of an older version of a type that names what no backend declares any more: it holds for no pool."""
+    text, error = " ".join(rule.rule.split()), errors.errors[0]
+    reason = f"the rule cannot be read any more: {error.code} {error.message}"
+    result = RuleResult(Kind.RULE, text, None, None, ok=False, position=position, reason=reason)
+    return PlacementRule(lambda _pool: False, lambda _pool: result, rule.enforce == "enforce")
+
+
+def compared_values(comparison: Comparison) -> Compared:
+    """A comparison as text."""
+    left, right = comparison.left, comparison.right
+    return Compared(
+        comparison.text,
+        render_value(left, comparison.left_type),
+        "" if right is None and comparison.right_type is None else render_value(right, comparison.right_type),
+        comparison.verdict,
+        comparison.reason,
+    )
+
+
+def _sides(comparisons: tuple[Comparison, ...]) -> tuple[object, object]:
+    """Both values of a rule that is one comparison."""
+    if len(comparisons) != 1:
+        return None, None
+    compared = compared_values(comparisons[0])
+    return (None if comparisons[0].left is None else compared.left), compared.right
+
+
+def _why(reasons: tuple[str, ...], compared: tuple[Compared, ...], message: str) -> str:
+    said = f"{message}: " if message else ""
+    if reasons:
+        return said + "; ".join(reasons)
+    failing = [one for one in compared if one.verdict is False] or compared
+    return said + "; ".join(f"`{one.text}`: it has {one.left}" for one in failing)
+
+
+def _affinities(request: PlacementRequest) -> Iterator[PlacementRule]:
+    by = request.affinity_by
+    if request.affinity:
+        yield _affinity(request.affinity, by, apart=False)
+    if request.anti_affinity:
+        yield _affinity(request.anti_affinity, by, apart=True)
+
+
+def _affinity(neighbours: tuple[Neighbour, ...], by: str, *, apart: bool) -> PlacementRule:
+    """Near to all of the neighbours, or apart from all of them. Who is in no zone is near to nobody."""
+    names = ", ".join(neighbour.share for neighbour in neighbours)
+    text = f"{by} {'is none' if apart else 'is that'} of {names}"
+    domains = tuple(neighbour.domain(by) for neighbour in neighbours)
+
+    def test(pool: PoolView) -> bool:
+        mine = pool.domain(by)
+        near = [mine is not None and mine == domain for domain in domains]
+        return not any(near) if apart else all(near)
+
+    def explain(pool: PoolView) -> RuleResult:
+        has, ok = pool.domain(by), test(pool)
+        reason = "" if ok else f"its {by} is {has or 'none'}"
+        return RuleResult(Kind.AFFINITY, text, has, tuple(str(one) for one in domains), ok=ok, reason=reason)
+
+    return PlacementRule(test, explain)
+
+
+def _allowed_size(request: PlacementRequest) -> PlacementRule:
+    limits = request.type.limits
+    if limits.max_size is None:
+        text, right = f"size >= {format_size(limits.min_size)}", [limits.min_size]
+    else:
+        text = f"size between {format_size(limits.min_size)} and {format_size(limits.max_size)}"
+        right = [limits.min_size, limits.max_size]
+    reason = request.type.size_refusal(request.size) or ""
+    position = _position(request.type, "limits")
+    result = RuleResult(Kind.SIZE, text, request.size, right, ok=not reason, position=position, unit="B", reason=reason)
+    return PlacementRule(lambda _pool: result.ok, lambda _pool: result)

@@ -1,0 +1,54 @@
+"""What preferences make of the pools that fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+from dsl.decision import PoolVerdict, Scored
+from dsl.documents import PlacementSpec, ShareTypeSpec
+from dsl.expressions import Env, Expression, render_value
+from dsl.placement.pools import PlacementRequest, PoolView, Surroundings
+from dsl.placement.rules import environment
+from dsl.rules import Preference
+
+
+def score(kept: Sequence[tuple[PoolView, PoolVerdict]], request: PlacementRequest, surroundings: Surroundings) -> None:
+    """Give each pool its scores: per preference the raw value, the value from 0 to 1 among the pools, and weighted.
+
+    A value becomes ``(value - least) / (most - least)``, 0 when all are equal; ``when`` is 1 or 0. A value that is not
+    known counts as the least.
+    """
+    beside = environment(request)
+    envs = [Env(view.values, beside["request"], {}, beside["spec"]) for view, _ in kept]
+    for preference, position in preferences_of(request.type, surroundings):
+        text = preference.when or preference.score or ""
+        language = surroundings.language
+        expression = language.rule(text) if preference.when is not None else language.score(text)
+        if not isinstance(expression, Expression):
+            continue  # one of an older version of the type, which nobody can read any more, prefers nothing
+        raw = [expression.evaluate(env) for env in envs]
+        for (_, verdict), value, part in zip(kept, raw, _normalised(raw, preference), strict=True):
+            shown = render_value(value, expression.type) if value is not None else "unknown"
+            weighted = part * preference.weight
+            scored = Scored(text, shown, float(part), preference.weight, float(weighted), position)
+            verdict.scores = (*verdict.scores, scored)
+
+
+def preferences_of(share_type: ShareTypeSpec, surroundings: Surroundings) -> Iterator[tuple[Preference, str]]:
+    """The preferences that count, the type's own before those of the set, each with its place."""
+    document: ShareTypeSpec | PlacementSpec | None = share_type if share_type.prefer is not None else None
+    document = document or surroundings.defaults
+    for number, preference in enumerate(document.prefer or () if document is not None else ()):
+        yield preference, document.at("prefer", number) if document is not None else ""
+
+
+def _normalised(raw: Sequence[object], preference: Preference) -> list[Fraction]:
+    if preference.when is not None:
+        return [Fraction(value is True) for value in raw]
+    numbers = [Fraction(value) if isinstance(value, int | Fraction) else None for value in raw]
+    known = [number for number in numbers if number is not None]
+    least, most = min(known, default=Fraction(0)), max(known, default=Fraction(0))
+    if least == most:
+        return [Fraction(0)] * len(numbers)
+    return [Fraction(0) if number is None else (number - least) / (most - least) for number in numbers]
