@@ -341,16 +341,20 @@ def _sentence(members: Sequence[PoolVerdict]) -> str:
     if first.kind is Kind.SIZE:
         return first.reason
     shown = [verdict.first_failed for verdict in members[:_MAX_EXPLAINED]]
-    if first.kind is Kind.QOS:
-        return f"{subject} fail{_s(plural=one)} `{_bounded(first.rule)}`: {_several(result.reason for result in shown)}"
     if first.kind in (Kind.AVAILABLE, Kind.EXCLUDED):
         return f"{subject} {'is' if one else 'are'} {_several(result.reason for result in shown)}"
+    fails = f"{subject} fail{_s(plural=one)}"
     if first.comparisons:
-        return f"{subject} fail{_s(plural=one)} {_compared(shown, one=one)}"
-    if first.kind is Kind.ABSENT:
-        return f"{subject} fail{_s(plural=one)} `{_bounded(first.rule)}`: attribute absent"
-    has = _several(_value(result.left) for result in shown)
-    return f"{subject} fail{_s(plural=one)} `{_bounded(first.rule)}`: {'it has' if one else 'they have'} {has}"
+        return f"{fails} {_compared(shown, one=one)}"
+    return f"{fails} `{_bounded(first.rule)}`: {_what_they_have(shown, one=one)}"
+
+
+def _what_they_have(results: Sequence[RuleResult], *, one: bool) -> str:
+    if results[0].kind is Kind.ABSENT:
+        return "attribute absent"
+    if results[0].kind is Kind.QOS:
+        return _several(result.reason for result in results)
+    return f"{'it has' if one else 'they have'} {_several(_value(result.left) for result in results)}"
 
 
 def _lacking(members: Sequence[PoolVerdict], subject: str) -> str:

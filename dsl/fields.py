@@ -96,7 +96,7 @@ def _ratio(value: object) -> Fraction:
 
 
 def percent(value: object) -> Fraction:
-    """A part of a hundred, exact: ``10``, ``12.5``, ``\"10 %\"``. Raises Refusal."""
+    """A part of a hundred, exact: ``10``, ``12.5``, ``10 %``. Raises Refusal."""
     bare = value[:-1].rstrip() if isinstance(value, str) and value.endswith("%") else value
     found = _fraction(bare)
     if not 0 <= found <= 100:

@@ -120,9 +120,9 @@ def test_pool_says_how_its_capacity_is_handed_out_or_takes_the_defaults() -> Non
     """A number of percent counts for every purpose; a mapping has one for each; what is left out is the set's."""
     defaults = PlacementSpec.model_validate({"over_subscription": "1.5", "reserved_percent": {"create": 10}})
     said = _pool(over_subscription=Decimal("1.1"), reserved_percent="5 %").terms(defaults)
-    assert said == (True, Fraction(11, 10), Reserved(create=5, from_snapshot=5, extend=5))
+    assert said == (True, Fraction(11, 10), Reserved.model_validate({"create": 5, "from_snapshot": 5, "extend": 5}))
     silent = _pool().terms(defaults)
-    assert silent == (True, Fraction(3, 2), Reserved(create=10))
+    assert silent == (True, Fraction(3, 2), Reserved.model_validate({"create": 10}))
     assert _pool(thin=False).terms(defaults).over_subscription == 1, "thick pools are never over-subscribed"
     assert _pool().terms(None) == (True, Fraction(1), Reserved())
 
