@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -16,7 +16,7 @@ _MAX_GROUPS = 20
 _MAX_VALUES = 3
 _MAX_TEXT = 200
 _MAX_ITEMS = 64
-_MAX_EXPLAINED = 1000
+_MAX_EXPLAINED = 50
 _CHOICE = re.compile(r"\b(?:or|not|any|all)\b")
 
 
@@ -130,23 +130,33 @@ class Scored(NamedTuple):
         return {**self._asdict(), "preference": _bounded(self.preference), "raw": _bounded(self.raw)}
 
 
+class Term(NamedTuple):
+    """A preference as it is asked of every pool; ``shown`` makes a text of what it gives."""
+
+    preference: str
+    shown: Callable[[object], str]
+    weight: int
+    position: str
+
+
 class PoolVerdict:
     """What was found about one pool. The rules are explained when somebody asks.
 
     Attributes:
         pool: its id.
         failing: the numbers of the enforced rules that do not hold, in order.
-        scores: what preferences made of it; empty for a pool that was dropped.
+        score: the sum of what preferences made of it; 0 for a pool that was dropped.
     """
 
-    __slots__ = ("_asked", "_results", "_view", "backend", "failing", "name", "pool", "scores")
+    __slots__ = ("_asked", "_given", "_results", "_view", "backend", "failing", "name", "pool", "score")
 
     def __init__(self, view: Any, asked: Sequence[PoolRule], failing: tuple[int, ...]) -> None:
         self.pool: str = view.id
         self.backend: str = view.backend
         self.name: str = view.name
         self.failing = failing
-        self.scores: tuple[Scored, ...] = ()
+        self.score = 0.0
+        self._given: list[tuple[Term, object, float]] = []
         self._view, self._asked = view, asked
         self._results: tuple[RuleResult, ...] | None = None
 
@@ -164,10 +174,18 @@ class PoolVerdict:
         """Whether every enforced rule holds."""
         return not self.failing
 
+    def give(self, term: Term, raw: object, normalised: float) -> None:
+        """What one preference makes of it."""
+        self._given.append((term, raw, normalised))
+        self.score += normalised * term.weight
+
     @property
-    def score(self) -> float:
-        """The sum of what preferences gave."""
-        return sum(scored.weighted for scored in self.scores)
+    def scores(self) -> tuple[Scored, ...]:
+        """What each preference made of it; empty for a pool that was dropped."""
+        return tuple(
+            Scored(term.preference, term.shown(raw), part, term.weight, part * term.weight, term.position)
+            for term, raw, part in self._given
+        )
 
     @property
     def free_after(self) -> int | None:
@@ -214,7 +232,7 @@ class PoolVerdict:
     def to_json(self) -> dict[str, object]:
         """Plain values."""
         scores: dict[str, object] = {}
-        if self.scores:
+        if self._given:
             scores = {"score": self.score, "scores": [scored.to_json() for scored in self.scores]}
         return {
             "pool": self.pool,
@@ -392,8 +410,9 @@ def _is_conjunction(result: RuleResult) -> bool:
 
 
 def _several(texts: Iterable[str]) -> str:
+    """Distinct texts, the first few of them; how many more there are is only known of the pools that were looked at."""
     distinct = list(dict.fromkeys(texts))
-    more = f" and {len(distinct) - _MAX_VALUES} more" if len(distinct) > _MAX_VALUES else ""
+    more = " and others" if len(distinct) > _MAX_VALUES else ""
     return _bounded(" or ".join(distinct[:_MAX_VALUES])) + more
 
 

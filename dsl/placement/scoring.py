@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from functools import partial
 
-from dsl.decision import PoolVerdict, Scored
+from dsl.decision import PoolVerdict, Term
 from dsl.documents import PlacementSpec, ShareTypeSpec
-from dsl.expressions import Env, Expression, render_value
+from dsl.expressions import Env, Expression, Type, render_value
 from dsl.placement.pools import PlacementRequest, PoolView, Surroundings
 from dsl.placement.rules import environment
 from dsl.rules import Preference
 
 
-def score(kept: Sequence[tuple[PoolView, PoolVerdict]], request: PlacementRequest, surroundings: Surroundings) -> None:
+def score(
+    kept: Sequence[tuple[PoolView, PoolVerdict]], request: PlacementRequest, surroundings: Surroundings
+) -> None:
     """Give each pool its scores: per preference the raw value, the value from 0 to 1 among the pools, and weighted.
 
     A value becomes ``(value - least) / (most - least)``, 0 when all are equal; ``when`` is 1 or 0. A value that is not
@@ -22,17 +25,18 @@ def score(kept: Sequence[tuple[PoolView, PoolVerdict]], request: PlacementReques
     beside = environment(request)
     envs = [Env(view.values, beside["request"], {}, beside["spec"]) for view, _ in kept]
     for preference, position in preferences_of(request.type, surroundings):
-        text = preference.when or preference.score or ""
-        language = surroundings.language
+        text, language = preference.when or preference.score or "", surroundings.language
         expression = language.rule(text) if preference.when is not None else language.score(text)
         if not isinstance(expression, Expression):
             continue  # one of an older version of the type, which nobody can read any more, prefers nothing
+        term = Term(text, partial(_shown, expression.type), preference.weight, position)
         raw = [expression.evaluate(env) for env in envs]
         for (_, verdict), value, part in zip(kept, raw, _normalised(raw, preference), strict=True):
-            shown = render_value(value, expression.type) if value is not None else "unknown"
-            weighted = part * preference.weight
-            scored = Scored(text, shown, float(part), preference.weight, float(weighted), position)
-            verdict.scores = (*verdict.scores, scored)
+            verdict.give(term, value, part)
+
+
+def _shown(kind: Type, value: object) -> str:
+    return render_value(value, kind) if value is not None else "unknown"
 
 
 def preferences_of(share_type: ShareTypeSpec, surroundings: Surroundings) -> Iterator[tuple[Preference, str]]:
@@ -43,12 +47,13 @@ def preferences_of(share_type: ShareTypeSpec, surroundings: Surroundings) -> Ite
         yield preference, document.at("prefer", number) if document is not None else ""
 
 
-def _normalised(raw: Sequence[object], preference: Preference) -> list[Fraction]:
+def _normalised(raw: Sequence[object], preference: Preference) -> list[float]:
     if preference.when is not None:
-        return [Fraction(value is True) for value in raw]
-    numbers = [Fraction(value) if isinstance(value, int | Fraction) else None for value in raw]
+        return [1.0 if value is True else 0.0 for value in raw]
+    numbers = [value if isinstance(value, int | Fraction) else None for value in raw]
     known = [number for number in numbers if number is not None]
-    least, most = min(known, default=Fraction(0)), max(known, default=Fraction(0))
+    least, most = min(known, default=0), max(known, default=0)
     if least == most:
-        return [Fraction(0)] * len(numbers)
-    return [Fraction(0) if number is None else (number - least) / (most - least) for number in numbers]
+        return [0.0] * len(numbers)
+    span = most - least
+    return [0.0 if number is None else float((number - least) / span) for number in numbers]

@@ -221,11 +221,11 @@ def test_explanation_of_many_values_and_reasons_is_bounded() -> None:
     pools = [_pool(f"p{n:04}", media=f"m{n}") for n in range(500)]
     pools += [_pool(f"q{n:04}", media="ssd", **_numbered(n)) for n in range(40)]
     text = _place(*pools, spec=spec).explanation()
-    assert text.startswith("no pool fits: 500 pools fail `media == ssd`: they have m0 or m1 or m2 and 497 more; ")
+    assert text.startswith("no pool fits: 500 pools fail `media == ssd`: they have m0 or m1 or m2 and others; ")
     assert len(text) < 2000
     assert text.endswith("21 more reasons")
     few = _place(*pools[:500], spec=spec).explanation()
-    assert few == "no pool fits: 500 pools fail `media == ssd`: they have m0 or m1 or m2 and 497 more"
+    assert few == "no pool fits: 500 pools fail `media == ssd`: they have m0 or m1 or m2 and others"
 
 
 def test_summary_is_bounded_and_holds_the_chosen_and_nearest_pools_in_full() -> None:
