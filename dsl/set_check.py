@@ -11,7 +11,7 @@ from dsl.qos.check import check_qos
 
 REPORTED = frozenset(
     {"snapshots", "clone", "revert", "host_access", "quota_enforced", "snapshots_atomic", "shrink", "tags"}
-    | {"snapshot_space", "protocols", "access_modes", "reflink"}
+    | {"snapshot_space", "protocols", "access_modes", "reflink", "qos_supported"}
 )
 """Attributes that built-in drivers report by themselves, so that no pool needs to declare them."""
 
