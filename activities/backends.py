@@ -12,7 +12,7 @@ from drivers.errors import DriverError, Rejected
 from drivers.registry import open_driver
 from dsl.documents import BackendSpec, PoolSpec, secret_reference
 from dsl.spec_set import SpecSet
-from inventory.catalogue import BackendRow, Catalogue, PoolRow, QuotaRow, TypeRow
+from inventory.catalogue import BackendRow, Catalogue, PoolRow, QuotaRow, VersionRow
 from shareflow.errors import SpecError
 
 
@@ -76,6 +76,7 @@ def pool_row(spec: PoolSpec, driver: Driver, report: PoolReport | None) -> PoolR
         "quota_enforced": able.quota_enforced,
         "snapshot_space": able.snapshot_space,
         "access_modes": [mode.value for mode in able.access_modes],
+        "qos_supported": list(able.qos_supported),
     }
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in attributes.items()}
     return PoolRow(
@@ -85,6 +86,8 @@ def pool_row(spec: PoolSpec, driver: Driver, report: PoolReport | None) -> PoolR
         limit_bytes=spec.limit(report.total if report else None),
         total_bytes=report.total if report else None,
         free_bytes=report.free if report else None,
+        iops_budget=spec.qos.iops,
+        throughput_budget=spec.qos.throughput,
     )
 
 
@@ -108,7 +111,12 @@ def catalogue_of(specs: SpecSet, drivers: dict[str, Driver]) -> Catalogue:
     return Catalogue(
         backends=[_backend_row(specs.backends[name], drivers[name]) for name in sorted(specs.backends)],
         types=[
-            TypeRow(name=spec.name, version=spec.version, document=spec.record()) for spec in specs.share_types.values()
+            VersionRow(name=spec.name, version=spec.version, document=spec.record())
+            for spec in specs.share_types.values()
+        ],
+        qos_classes=[
+            VersionRow(name=spec.name, version=spec.version, document=spec.record())
+            for spec in specs.qos_classes.values()
         ],
         quotas=[
             QuotaRow(

@@ -21,6 +21,7 @@ from activities.failures import as_failure, failure_of, translated
 from activities.recipes.base import Recipe
 from activities.recipes.create import CreateShare, CreateShareFromSnapshot
 from activities.recipes.delete import DeleteShare, ForgetShare
+from activities.recipes.qos import SetShareQos
 from activities.recipes.resize import ResizeShare
 from activities.recipes.snapshots import CreateSnapshot, DeleteSnapshot, RevertShare
 from activities.settings import Services
@@ -61,6 +62,7 @@ RECIPES: tuple[type[Recipe[Any]], ...] = (
     ResizeShare,
     DeleteShare,
     ForgetShare,
+    SetShareQos,
 )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
+from activities import qos
 from dsl.decision import Kind
 from dsl.documents import ShareTypeSpec
 from dsl.placement import Decision, PlacementRequest, PoolView, place
@@ -41,6 +42,7 @@ def view(row: RowMapping) -> PoolView:
         available=row["reachable"],
         protocols=tuple(attributes.get("protocols", ())),
         excluded_reason="" if row["reachable"] else f"backend {row['backend']} does not answer",
+        qos=qos.pool_qos(row),
     )
 
 
@@ -86,7 +88,8 @@ def choose(
     rows: Mapping[str, RowMapping] = {row["id"]: row for row in picture}
     ranked = sorted(decision.ranked, key=lambda pool: pool != prefer)
     for pool in ranked:
-        if reservations.reserve_capacity(connection, operation, pool, request.size):
+        floors = qos.floors_in(request.qos, request.size, rows[pool])
+        if reservations.reserve_capacity(connection, operation, pool, request.size, floors):
             return rows[pool], kept(decision, chosen=pool)
     wanted = f"{format_size(request.size)} of type {request.type.name!r}"
     too_big = any(verdict.failed[0].kind is Kind.CAPACITY for verdict in decision.nearest(1))

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from temporalio import activity
 from temporalio.common import RawValue
 
-from activities import placement
+from activities import placement, qos
 from activities.failures import translated
 from activities.settings import Services
 from dsl.placement import PlacementRequest
@@ -27,7 +27,14 @@ def _explain(connection: Connection, query: reads.PlacementQuery) -> reads.Place
     picture = list(resources.pools_picture(connection))
     placement.check_pins(picture, query.backend, query.pool)
     spec = placement.type_spec(resources.share_type(connection, query.type))
-    request = PlacementRequest(size=query.size, type=spec, zone=query.zone, backend=query.backend, pool=query.pool)
+    request = PlacementRequest(
+        size=query.size,
+        type=spec,
+        zone=query.zone,
+        backend=query.backend,
+        pool=query.pool,
+        qos=qos.of_type(connection, spec),
+    )
     decision = placement.decide(picture, request)
     chosen = decision.ranked[0] if decision.ranked else ""
     return reads.PlacementView(chosen=chosen, summary=decision.explanation(), decision=decision.to_json())
@@ -43,6 +50,7 @@ QUESTIONS: tuple[tuple[str, type[StrictModel], Question], ...] = (
     (names.EXPLAIN_PLACEMENT, reads.PlacementQuery, _explain),
     (names.LIST_POOLS, reads.ProjectRef, lambda connection, _query: queries.list_pools(connection)),
     (names.LIST_SHARE_TYPES, reads.ProjectRef, lambda connection, _query: queries.list_share_types(connection)),
+    (names.LIST_QOS_CLASSES, reads.ProjectRef, lambda connection, _query: queries.list_qos_classes(connection)),
     (names.GET_QUOTA, reads.ProjectRef, queries.get_quota),
     (names.LIST_FINDINGS, reads.FindingQuery, queries.list_findings),
     (names.LIST_AUDIT, reads.AuditQuery, queries.list_audit),

@@ -292,6 +292,13 @@ class QosClassSpec(QosKeys, Document):
     name: Name
     description: Text = ""
 
+    @field_validator("name")
+    @classmethod
+    def _a_name_of_its_own(cls, value: str) -> str:
+        if value == "none":
+            raise Refusal("`none` is what a share without a class has", "choose another name")
+        return value
+
     @property
     def key(self) -> str:
         """The name."""

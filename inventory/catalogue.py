@@ -1,4 +1,4 @@
-"""What the specs declare, as rows: backends, pools, share types, quotas.
+"""What the specs declare, as rows: backends, pools, share types, QoS classes, quotas.
 
 Applied whole, by any worker, any number of times.
 """
@@ -23,7 +23,7 @@ POOL_IDS = uuid.UUID("6f0d1c5e-3f9f-4d53-9a3e-6a1f5a0c7b52")
 class PoolRow:
     """A pool as declared, with what its driver reports where that is known.
 
-    ``limit_bytes`` None means no limit.
+    ``limit_bytes`` None means no limit; a budget that is None means that the pool promises no floors of that kind.
     """
 
     name: str
@@ -32,6 +32,8 @@ class PoolRow:
     limit_bytes: int | None
     total_bytes: int | None
     free_bytes: int | None
+    iops_budget: int | None = None
+    throughput_budget: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,8 @@ class BackendRow:
 
 
 @dataclass(frozen=True, slots=True)
-class TypeRow:
-    """One version of a share type as declared."""
+class VersionRow:
+    """One version of a share type or of a QoS class as declared."""
 
     name: str
     version: str
@@ -69,8 +71,9 @@ class Catalogue:
     """All that a set of specs declares."""
 
     backends: Sequence[BackendRow] = field(default_factory=tuple)
-    types: Sequence[TypeRow] = field(default_factory=tuple)
+    types: Sequence[VersionRow] = field(default_factory=tuple)
     quotas: Sequence[QuotaRow] = field(default_factory=tuple)
+    qos_classes: Sequence[VersionRow] = field(default_factory=tuple)
 
 
 def pool_id(backend: str, pool: str) -> str:
@@ -90,7 +93,8 @@ def apply(connection: Connection, catalogue: Catalogue) -> None:
     """Make the rows say what the specs say. What no spec declares any more is retired, never removed."""
     Turn.ACCOUNTS.take(connection)
     _apply_backends(connection, catalogue.backends)
-    _apply_types(connection, catalogue.types)
+    _apply_versions(connection, tables.share_types, catalogue.types)
+    _apply_versions(connection, tables.qos_classes, catalogue.qos_classes)
     _apply_quotas(connection, catalogue.quotas)
 
 
@@ -113,7 +117,14 @@ def _apply_backends(connection: Connection, rows: Sequence[BackendRow]) -> None:
 
 def _apply_pool(connection: Connection, backend: BackendRow, pool: PoolRow) -> None:
     pools, identifier = tables.pools, pool_id(backend.name, pool.name)
-    declared = {"backend": backend.name, "name": pool.name, "zone": pool.zone, "retired": False}
+    declared = {
+        "backend": backend.name,
+        "name": pool.name,
+        "zone": pool.zone,
+        "retired": False,
+        "iops_budget": pool.iops_budget,
+        "throughput_budget": pool.throughput_budget,
+    }
     known = connection.execute(select(pools.c.id).where(pools.c.id == identifier)).first() is not None
     if backend.reachable:
         _upsert(connection, pools, {"id": identifier}, declared | _figures(pool))
@@ -122,7 +133,7 @@ def _apply_pool(connection: Connection, backend: BackendRow, pool: PoolRow) -> N
         connection.execute(update(pools).where(pools.c.id == identifier).values(declared))
     else:
         figures = _figures(pool) | {"limit_bytes": 0}
-        connection.execute(insert(pools).values(id=identifier, allocated_bytes=0, **declared, **figures))
+        connection.execute(insert(pools).values(id=identifier, **declared, **figures))
 
 
 def _figures(pool: PoolRow) -> dict[str, Any]:
@@ -151,12 +162,13 @@ def unreachable(connection: Connection, backend: str) -> None:
     connection.execute(update(tables.backends).where(tables.backends.c.name == backend).values(reachable=False))
 
 
-def _apply_types(connection: Connection, rows: Sequence[TypeRow]) -> None:
-    connection.execute(update(tables.share_types).values(current=False))
+def _apply_versions(connection: Connection, table: Table, rows: Sequence[VersionRow]) -> None:
+    """The versions that are declared are current, others stay for the shares that have them."""
+    connection.execute(update(table).values(current=False))
     for row in rows:
         _upsert(
             connection,
-            tables.share_types,
+            table,
             {"name": row.name, "version": row.version},
             {"current": True, "document": dict(row.document)},
         )

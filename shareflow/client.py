@@ -42,6 +42,8 @@ from shareflow.contracts.operations import (
     Request,
     ResizeShareInput,
     RevertShareInput,
+    SetShareQosInput,
+    SetShareQosResult,
     ShareResult,
     SnapshotResult,
 )
@@ -205,6 +207,20 @@ class Shares(Reads):
         request = build(ResizeShareInput, **self._common(on_busy, reason), share=share, size=size)
         summary = f"resize share {share} to {format_size(request.size)}"
         return await self._start(names.RESIZE_SHARE, request, summary, request_id)
+
+    async def set_qos(
+        self,
+        share: str,
+        qos: str | None,
+        *,
+        request_id: str | None = None,
+        on_busy: str = OnBusy.QUEUE,
+        reason: str = "",
+    ) -> Operation[SetShareQosResult]:
+        """Give the share a QoS class in its current version, or None for none. Sets it anew when it has it already."""
+        request = build(SetShareQosInput, **self._common(on_busy, reason), share=share, qos=qos)
+        summary = f"set QoS class of share {share} to {qos}" if qos else f"take the QoS class from share {share}"
+        return await self._start(names.SET_SHARE_QOS, request, summary, request_id)
 
     async def delete(
         self,

@@ -21,6 +21,7 @@ from shareflow.contracts.reads import (
     PlacementView,
     PoolView,
     ProjectRef,
+    QosClassView,
     QuotaView,
     ShareQuery,
     ShareRef,
@@ -115,6 +116,11 @@ class Reads:
     async def types(self) -> tuple[ShareTypeView, ...]:
         """The share types that can be asked for."""
         page = await self._wire.read(names.LIST_SHARE_TYPES, self._query(ProjectRef), Page[ShareTypeView])
+        return tuple(page.items)
+
+    async def qos_classes(self) -> tuple[QosClassView, ...]:
+        """The QoS classes that a share can be given."""
+        page = await self._wire.read(names.LIST_QOS_CLASSES, self._query(ProjectRef), Page[QosClassView])
         return tuple(page.items)
 
     async def quota(self) -> QuotaView:

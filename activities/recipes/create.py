@@ -7,16 +7,16 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete
 
-from activities import placement
+from activities import placement, qos
 from activities.recipes.base import Recipe, claim, fence_of, keep_placement, require_status, share_answer
-from dsl.documents import ShareTypeSpec
+from dsl.documents import QosClassSpec, ShareTypeSpec
 from dsl.placement import PlacementRequest
 from inventory import audit, claims, operations, reservations, resources, tables
 from inventory.claims import Want
 from inventory.operations import OpenOperation
 from shareflow import names
 from shareflow.contracts.operations import CreateShareFromSnapshotInput, CreateShareInput
-from shareflow.contracts.steps import Begun, CommitInput, ObjectPlace, PlaceAgainInput
+from shareflow.contracts.steps import Begun, CommitInput, ObjectPlace, PlaceAgainInput, QosChange
 from shareflow.contracts.units import format_size
 from shareflow.errors import DoesNotFit, InvalidInput, NameTaken, StaleClaim
 
@@ -53,12 +53,13 @@ class _Create(Recipe[Any]):
         source: RowMapping | None = None,
         prefer: str | None = None,
         exclude: Mapping[str, str] | None = None,
-    ) -> tuple[str, ObjectPlace]:
+    ) -> tuple[str, ObjectPlace, QosChange | None]:
         check_name_free(connection, operation.project, request.name)
         check_size(spec, size)
         reservations.reserve_quota(connection, operation.id, operation.project, size=size, shares=1)
+        wished = qos.of_type(connection, spec)
         pool, decision = placement.choose(
-            connection, operation.id, self._wanted(request, spec, size, exclude or {}), prefer=prefer
+            connection, operation.id, self._wanted(request, spec, wished, size, exclude or {}), prefer=prefer
         )
         share = resources.add_share(
             connection,
@@ -71,17 +72,19 @@ class _Create(Recipe[Any]):
                 "protocol": spec.protocol,
                 "description": request.description,
                 "source_snapshot_id": source["id"] if source else "",
+                **({"qos_class": wished.name, "qos_version": wished.version} if wished else {}),
             },
         )
         place = resources.add_instance(connection, share, pool, size)
         operations.note(connection, operation.id, share_id=share, waiting_for=None, placement=decision)
-        return share, place
+        return share, place, qos.for_new_share(wished, size, pool)
 
     @staticmethod
-    def _wanted(request: Creating, spec: ShareTypeSpec, size: int, exclude: Mapping[str, str]) -> PlacementRequest:
-        return PlacementRequest(
-            size=size, type=spec, zone=request.zone, backend=request.backend, pool=request.pool, exclude=exclude
-        )
+    def _wanted(
+        request: Creating, spec: ShareTypeSpec, wished: QosClassSpec | None, size: int, exclude: Mapping[str, str]
+    ) -> PlacementRequest:
+        pins = {"zone": request.zone, "backend": request.backend, "pool": request.pool}
+        return PlacementRequest(size=size, type=spec, exclude=exclude, qos=wished, **pins)
 
     def place_again(
         self, connection: Connection, operation: OpenOperation, begun: Begun, refusal: PlaceAgainInput
@@ -98,13 +101,18 @@ class _Create(Recipe[Any]):
         excluded = {**(operation.placement or {}).get("excluded", {}), refusal.pool_id: refusal.reason}
         reservations.void(connection, operation.id, scope="pool", target=refusal.pool_id)
         connection.execute(delete(tables.instances).where(tables.instances.c.id == refusal.instance))
+        wished = qos.of_share(connection, share)
         pool, decision = placement.choose(
-            connection, operation.id, self._wanted(request, spec, share["size"], excluded)
+            connection, operation.id, self._wanted(request, spec, wished, share["size"], excluded)
         )
         place = resources.add_instance(connection, share["id"], pool, share["size"])
         keep_placement(connection, operation, {**decision, "excluded": excluded})
         return begun.model_copy(
-            update={"instance": place, "clone": begun.clone and self._clones(connection, begun, place)}
+            update={
+                "instance": place,
+                "clone": begun.clone and self._clones(connection, begun, place),
+                "qos": qos.for_new_share(wished, share["size"], pool),
+            }
         )
 
     def _clones(self, connection: Connection, begun: Begun, place: ObjectPlace) -> bool:
@@ -118,9 +126,12 @@ class _Create(Recipe[Any]):
             raise StaleClaim(f"operation {operation.id} has no instance to commit")
         fence = fence_of(begun.fences, begun.share_id)
         resources.set_instance(connection, begun.instance.id, status="available", allocated_bytes=begun.instance.size)
+        columns = {} if begun.qos is None else qos.recorded(begun.qos, outcome.qos)
         share = audit.change(
-            connection, operation.actor, tables.shares, begun.share_id, after="available", epoch=fence.epoch
+            connection, operation.actor, tables.shares, begun.share_id, after="available", epoch=fence.epoch, **columns
         )
+        if begun.qos is not None:
+            qos.settle_floors(connection, begun.instance, begun.qos, outcome.qos)
         resources.set_export_paths(connection, begun.instance.id, share["protocol"], outcome.export_paths)
         reservations.commit(connection, operation.id)
         return share_answer(operation, share, begun.instance, outcome.export_paths)
@@ -140,12 +151,12 @@ class CreateShare(_Create):
     def begin(self, connection: Connection, operation: OpenOperation, request: CreateShareInput) -> Begun:
         """See base class."""
         row = resources.share_type(connection, request.type)
-        share, place = self._insert(
+        share, place, change = self._insert(
             connection, operation, request, placement.type_spec(row), row["version"], request.size
         )
         fence = claims.hold_new(connection, operation.id, "share", share)
         return self.started(
-            connection, operation, share_id=share, share_name=request.name, fences=[fence], instance=place
+            connection, operation, share_id=share, share_name=request.name, fences=[fence], instance=place, qos=change
         )
 
 
@@ -176,7 +187,7 @@ class CreateShareFromSnapshot(_Create):
         pool = resources.pool_row(connection, source.pool_id)
         clones = bool(pool["attributes"].get("clone"))
         exclude = {} if clones or pool["attributes"].get("host_access") else self._unreadable(connection, source)
-        share, place = self._insert(
+        share, place, change = self._insert(
             connection,
             operation,
             request,
@@ -198,6 +209,7 @@ class CreateShareFromSnapshot(_Create):
             source=source,
             snapshot_fences=list(fences),
             clone=clones and place.pool_id == source.pool_id,
+            qos=change,
         )
 
     @staticmethod

@@ -9,6 +9,7 @@ import typer
 from shareflow.cli.common import Cli, Start, command
 from shareflow.cli.listing import Limit, show_list
 from shareflow.cli.output import moment, print_fields, print_json, print_line, print_table, size, status, text
+from shareflow.cli.quality import qos_fields
 from shareflow.errors import NotFound
 
 app = typer.Typer(name="share", help="Shares and their snapshots.", no_args_is_help=True)
@@ -78,6 +79,7 @@ async def show(
             "size": size(found.size),
             "type": f"{found.type} (version {found.type_version})",
             "pool": f"{found.backend}/{found.pool}",
+            **qos_fields(found.qos),
             "description": found.description,
             "snapshots": found.snapshots,
             "made from snapshot": found.source_snapshot_id,
@@ -199,6 +201,20 @@ async def resize(
     async with cli.shares() as shares:
         operation = await shares.resize(share, amount, **start.options)
         await cli.conclude(start, operation, f"{share} to {amount}")
+
+
+@command(app, "qos", example="shareflow share qos home gold", starts=True)
+async def qos(
+    cli: Cli,
+    start: Start,
+    *,
+    share: Share,
+    name: Annotated[str, typer.Argument(metavar="CLASS", help="see `shareflow qos list`; none takes the limits away")],
+) -> None:
+    """Give a share a QoS class in its current version, or none."""
+    async with cli.shares() as shares:
+        operation = await shares.set_qos(share, None if name == "none" else name, **start.options)
+        await cli.conclude(start, operation, f"{share} to {name}")
 
 
 @command(app, "delete", example="shareflow share delete home --retention '1 d'", starts=True)

@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import Field
 
 from shareflow.contracts.base import Duration, Name, ResourceRef, Size, StrictModel, Text
+from shareflow.contracts.qos import QosView
 
 
 class OnBusy(StrEnum):
@@ -112,6 +113,17 @@ class ResizeShareInput(Request):
     size: Size
 
 
+class SetShareQosInput(Request):
+    """Give a share another QoS class, in its current version; the values are those of the share's size now.
+
+    Attributes:
+        qos: name of the class, or null for none.
+    """
+
+    share: ResourceRef
+    qos: Name | None
+
+
 class DeleteShareInput(Request):
     """Move a share with its whole tree to the recycle bin; it is purged when its retention ends.
 
@@ -173,6 +185,14 @@ class ShareResult(OperationResult):
     pool: str
     backend: str
     export_locations: list[str]
+
+
+class SetShareQosResult(OperationResult):
+    """The share's quality of service after the operation; null without a class."""
+
+    share_id: str
+    name: str
+    qos: QosView | None
 
 
 class SnapshotResult(OperationResult):

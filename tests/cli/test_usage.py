@@ -41,10 +41,22 @@ def test_every_command_of_the_product_is_there() -> None:
     """The list of commands only grows."""
     words = {" ".join(path) for path in command_paths()}
     shares = (
-        "list show create create-from-snapshot snapshot delete-snapshot snapshots revert resize delete restore forget"
+        "list show create create-from-snapshot snapshot delete-snapshot snapshots revert resize qos delete restore "
+        "forget"
     )
     operations = "list show watch cancel restore purge-now extend-retention retry-now"
-    others = {"up", "demo", "doctor", "version", "findings", "audit", "pool list", "type list", "quota show"}
+    others = {
+        "up",
+        "demo",
+        "doctor",
+        "version",
+        "findings",
+        "audit",
+        "pool list",
+        "type list",
+        "qos list",
+        "quota show",
+    }
     assert words >= others | {"spec check", "spec explain"}
     assert words >= {f"share {word}" for word in shares.split()}
     assert words >= {f"op {word}" for word in operations.split()}
