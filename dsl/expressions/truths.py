@@ -195,7 +195,7 @@ def _relation(node: Relation, text: str) -> Code:
 
 
 def _number_relation(node: Relation) -> Run:
-    """Compares without dividing: a / b < c / d is a * d < c * b for a positive b * d. Constants are folded before."""
+    """Compares without dividing: a / b < c / d is a * d < c * b for positive b and d. Constants are folded before."""
     left, right, sign = ratio(node.left), ratio(node.right), node.sign
     if not left.factors and not left.divisors:
         left, right, sign = right, left, _MIRRORED[sign]
@@ -229,9 +229,11 @@ def _divided_relation(decide: Callable[[Any, Any], bool], left: Ratio, right: Ra
         low, high = below_left(env), below_right(env)
         if one is None or other is None or not low or not high:
             return None
-        if (low < 0) is not (high < 0):
-            one, other = -one, -other
-        return decide(one * abs(high), other * abs(low))
+        if low < 0:
+            one, low = -one, -low
+        if high < 0:
+            other, high = -other, -high
+        return decide(one * high, other * low)
 
     return run
 
