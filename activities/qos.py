@@ -64,11 +64,11 @@ def for_new_share(spec: QosClassSpec | None, size: int, pool: RowMapping) -> Qos
 
 def change_of(
     connection: Connection, operation: str, share: RowMapping, place: ObjectPlace, spec: QosClassSpec | None, size: int,
-    *, growth: int = 0,
+    *, growth: int = 0, kept_back: int = 0,
 ) -> QosChange:  # fmt: skip
     """What a class comes to for an existing share of ``size`` bytes; what it needs more of its pool is reserved.
 
-    ``growth`` bytes are reserved with it, by the same statement.
+    ``growth`` bytes are reserved with it, by the same statement, without touching ``kept_back`` bytes of the pool.
 
     Raises:
         NotSupported: the pool cannot enforce a key that the class requires.
@@ -92,17 +92,17 @@ def change_of(
         change = _change(spec, values, made, before=before, floors_before=held)
     more = Floors(*change.floors).beyond(held)
     if (growth > 0 or more != NO_FLOORS) and not reservations.reserve_capacity(
-        connection, operation, place.pool_id, max(growth, 0), more
+        connection, operation, place.pool_id, max(growth, 0), more, kept_back=kept_back
     ):
-        raise _no_room(pool, place, growth, more)
+        raise _no_room(pool, place, growth, more, kept_back)
     return change
 
 
-def _no_room(pool: RowMapping, place: ObjectPlace, growth: int, more: Floors) -> NoPoolFits:
+def _no_room(pool: RowMapping, place: ObjectPlace, growth: int, more: Floors, kept_back: int) -> NoPoolFits:
     state = pool_qos(pool)
     verdict = fits_budget(state.budget, state.committed, more)
     if growth > 0 and verdict.fits:
-        return resources.no_room(pool, growth)
+        return resources.no_room(pool, growth, kept_back)
     reason = verdict.reason if not verdict.fits else "no spec declares it any more"
     return NoPoolFits(
         f"pool {place.pool!r} cannot promise that: {reason}",

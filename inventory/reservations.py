@@ -10,11 +10,13 @@ budgets. Every function here first waits for :attr:`~inventory.database.Turn.ACC
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    Insert,
     Update,
     and_,
     bindparam,
@@ -25,7 +27,7 @@ from sqlalchemy import (
     update,
 )
 
-from inventory import tables
+from inventory import pool_history, tables
 from inventory.database import Turn, insert_absent, now
 from shareflow.contracts.qos import NO_FLOORS, Floors
 from shareflow.contracts.units import format_size
@@ -56,21 +58,26 @@ _SETTLE = update(tables.reservations).where(
 
 
 @cache
-def _take(asked: tuple[str, ...]) -> Update:
-    """Takes ``bytes``, ``iops`` and ``throughput`` of a pool, those that are asked for, or nothing at all."""
+def _take(asked: tuple[str, ...]) -> tuple[Insert, Update]:
+    """Takes ``bytes``, ``iops`` and ``throughput`` of a pool, those that are asked for, or nothing at all.
+
+    The first statement keeps the row as a decision saw it, under the same condition as the second one, which takes.
+    """
     pools = tables.pools
-    room: list[ColumnElement[bool]] = []
+    room: list[ColumnElement[bool]] = [pools.c.id == bindparam("pool"), pools.c.retired.is_(False)]
     values: dict[str, ColumnElement[int]] = {}
     for key in asked:
         amount = bindparam(f"more_{key}", type_=BigInteger)
         if key == "bytes":
             sum_, limit = pools.c.allocated_bytes, pools.c.limit_bytes
+            room.append(_room(sum_, limit, amount + bindparam("kept_back", type_=BigInteger)))
         else:
             sum_, limit = pools.c[f"{key}_promised"], pools.c[f"{key}_budget"]
             room.append(limit.is_not(None))  # what no budget backs is not promised
-        room.append(_room(sum_, limit, amount))
+            room.append(_room(sum_, limit, amount))
         values[sum_.name] = sum_ + amount
-    return update(pools).where(pools.c.id == bindparam("pool"), pools.c.retired.is_(False), *room).values(values)
+    changed = {**values, "revision": bindparam("until_revision", type_=BigInteger)}
+    return pool_history.keeping(and_(*room)), update(pools).where(*room).values(changed)
 
 
 @cache
@@ -108,11 +115,19 @@ def _note(
 
 
 def reserve_capacity(
-    connection: Connection, operation: str, pool_id: str, size: int, floors: Floors = NO_FLOORS
+    connection: Connection, operation: str, pool_id: str, size: int, floors: Floors = NO_FLOORS, *, kept_back: int = 0
 ) -> bool:
     """Set bytes and floors aside in a pool, all or nothing; False when they do not fit.
 
     Repeating it for the same operation changes nothing. What is nothing fits everywhere.
+
+    Args:
+        connection: a write transaction.
+        operation: who reserves.
+        pool_id: where.
+        size: bytes.
+        floors: promises of performance.
+        kept_back: bytes of the pool's limit that this request does not get (the reserve of its purpose).
     """
     Turn.ACCOUNTS.take(connection)
     state = _state(connection, operation, "pool", pool_id)
@@ -121,8 +136,13 @@ def reserve_capacity(
     amounts = {"bytes": size, **floors._asdict()}
     asked = tuple(key for key, amount in amounts.items() if amount)
     if asked:
-        values = {f"more_{key}": amounts[key] for key in asked}
-        if connection.execute(_take(asked), {"pool": pool_id, **values}).rowcount != 1:
+        keep, take = _take(asked)
+        until = pool_history.next_revision(connection)
+        values = {"pool": pool_id, "until_revision": until, **{f"more_{key}": amounts[key] for key in asked}}
+        if size:
+            values["kept_back"] = kept_back
+        connection.execute(keep, values)
+        if connection.execute(take, values).rowcount != 1:
             return False
     _note(connection, operation, "pool", pool_id, state, size=size, floors=floors)
     return True
@@ -202,10 +222,11 @@ def give_back_capacity(connection: Connection, pool_id: str, size: int, floors: 
         return
     Turn.ACCOUNTS.take(connection)
     pools = tables.pools
-    values = {"allocated_bytes": pools.c.allocated_bytes - size}
+    values: dict[str, Any] = {"allocated_bytes": pools.c.allocated_bytes - size}
     values |= {
         f"{kind}_promised": pools.c[f"{kind}_promised"] - floor for kind, floor in floors._asdict().items() if floor
     }
+    values["revision"] = pool_history.change(connection, pool_id)
     connection.execute(update(pools).where(pools.c.id == pool_id).values(values))
 
 

@@ -27,8 +27,7 @@ _CURRENT_QOS = select(tables.qos_classes).where(
     tables.qos_classes.c.name == bindparam("called"), tables.qos_classes.c.current.is_(True)
 )
 _PICTURE = (
-    select(tables.pools, tables.backends.c.reachable, tables.backends.c.driver)
-    .join(tables.backends, tables.backends.c.name == tables.pools.c.backend)
+    select(tables.pools)
     .where(tables.pools.c.retired.is_(False))
     .order_by(tables.pools.c.backend, tables.pools.c.name)
 )
@@ -173,9 +172,9 @@ def instance_row(connection: Connection, instance_id: str) -> RowMapping:
     return row
 
 
-def no_room(pool: RowMapping, growth: int) -> NoPoolFits:
+def no_room(pool: RowMapping, growth: int, kept_back: int = 0) -> NoPoolFits:
     """Why a share cannot grow where it is."""
-    room = (pool["limit_bytes"] or 0) - pool["allocated_bytes"]
+    room = (pool["limit_bytes"] or 0) - pool["allocated_bytes"] - kept_back
     return NoPoolFits(
         f"pool {pool['name']!r} has {format_size(room)} left, the share needs {format_size(growth)} more",
         field="size",
@@ -333,6 +332,18 @@ def count_snapshots(connection: Connection, share_id: str) -> int:
 def pools_picture(connection: Connection) -> Sequence[RowMapping]:
     """All pools that are declared, with the state of their backends: one consistent picture for placement."""
     return connection.execute(_PICTURE).mappings().all()
+
+
+def shares_per_pool(connection: Connection, project: str, share_type: str) -> dict[str, int]:
+    """Pool id -> shares of a type that a project has there, those on their way included."""
+    shares, instances = tables.shares, tables.instances
+    counted = (
+        select(instances.c.pool_id, func.count())
+        .join(shares, shares.c.id == instances.c.share_id)
+        .where(shares.c.project == project, shares.c.in_view.is_(True), shares.c.type == share_type)
+        .group_by(instances.c.pool_id)
+    )
+    return {pool: number for pool, number in connection.execute(counted).all()}
 
 
 def pool_row(connection: Connection, pool_id: str) -> RowMapping:

@@ -119,7 +119,9 @@ class Pool(SQLModel, table=True):
     """A place in a backend. ``allocated_bytes`` is exact at every instant and never above ``limit_bytes``.
 
     ``iops_promised`` and ``throughput_promised`` are the sums of the floors in it: as exact, and never raised above
-    their budgets. A budget that is NULL promises nothing.
+    their budgets. A budget that is NULL promises nothing. ``limit_bytes`` is what may be handed out in all, ``terms``
+    how (thin, over-subscription, reserves); ``revision`` counts the changes of all pools, see
+    :mod:`inventory.pool_history`.
     """
 
     __tablename__ = "pools"
@@ -144,6 +146,57 @@ class Pool(SQLModel, table=True):
     throughput_budget: int | None = _big(null=True)
     iops_promised: int = _big()
     throughput_promised: int = _big()
+    revision: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, default=0, index=True))
+    reachable: bool = Field(default=True, nullable=False)
+    driver: str = _text(128)
+    terms: dict[str, Any] | None = _json(null=True)
+
+
+class PoolClock(SQLModel, table=True):
+    """One row: the revision of the last change of a pool, and the last one that a decision looked at."""
+
+    __tablename__ = "pool_clock"
+    id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    revision: int = _big()
+    decided: int = _big()
+
+
+class PoolHistory(SQLModel, table=True):
+    """A pool's row as it was from ``revision`` on, before ``until``; kept where a decision has looked at it."""
+
+    __tablename__ = "pool_history"
+    id: str = _identifier()
+    revision: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    until: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
+    backend: str = _text(63)
+    name: str = _text(63)
+    zone: str = _text(63)
+    limit_bytes: int | None = _big(null=True)
+    allocated_bytes: int = _big()
+    total_bytes: int | None = _big(null=True)
+    free_bytes: int | None = _big(null=True)
+    retired: bool = Field(default=False, nullable=False)
+    attributes: dict[str, Any] = _json()
+    iops_budget: int | None = _big(null=True)
+    throughput_budget: int | None = _big(null=True)
+    iops_promised: int = _big()
+    throughput_promised: int = _big()
+    reachable: bool = Field(default=True, nullable=False)
+    driver: str = _text(128)
+    terms: dict[str, Any] | None = _json(null=True)
+
+
+class SpecRevision(SQLModel, table=True):
+    """One set of specs that was applied, as records of its documents. The last one counts."""
+
+    __tablename__ = "spec_revisions"
+    revision: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
+    digest: str = _text(64)
+    documents: list[dict[str, Any]] = _json()
+    managed: bool = Field(default=False, nullable=False)
+    operation: str = _text(255)
+    by: str = Field(default="", sa_column=Column("applied_by", Word(255), nullable=False, default=""))
+    created_at: datetime = _time()
 
 
 class QosClass(SQLModel, table=True):
@@ -507,6 +560,9 @@ def _table(name: str) -> Table:
 
 backends = _table("backends")
 pools = _table("pools")
+pool_clock = _table("pool_clock")
+pool_history = _table("pool_history")
+spec_revisions = _table("spec_revisions")
 share_types = _table("share_types")
 qos_classes = _table("qos_classes")
 shares = _table("shares")

@@ -113,15 +113,23 @@ class Shares(Reads):
         zone: str | None = None,
         backend: str | None = None,
         pool: str | None = None,
+        affinity: Sequence[str] = (),
+        anti_affinity: Sequence[str] = (),
+        affinity_by: str = AffinityBy.POOL,
         description: str = "",
         request_id: str | None = None,
         on_busy: str = OnBusy.QUEUE,
         reason: str = "",
     ) -> Operation[ShareResult]:
-        """Make an empty share; ``size`` in bytes or as ``"10 GiB"``. Zone, backend and pool pin its place."""
+        """Make an empty share; ``size`` in bytes or as ``"10 GiB"``.
+
+        Zone, backend and pool pin its place; ``affinity`` and ``anti_affinity`` name shares that it is to be near to, or
+        apart from, by the same ``pool``, ``backend`` or ``zone``.
+        """
         request = build(
             CreateShareInput, **self._common(on_busy, reason),
             name=name, size=size, type=type, zone=zone, backend=backend, pool=pool, description=description,
+            affinity=list(affinity), anti_affinity=list(anti_affinity), affinity_by=affinity_by,
         )  # fmt: skip
         summary = f"create share {request.name}, {format_size(request.size)}, type {request.type}"
         return await self._start(names.CREATE_SHARE, request, summary, request_id)
@@ -137,6 +145,9 @@ class Shares(Reads):
         zone: str | None = None,
         backend: str | None = None,
         pool: str | None = None,
+        affinity: Sequence[str] = (),
+        anti_affinity: Sequence[str] = (),
+        affinity_by: str = AffinityBy.POOL,
         description: str = "",
         request_id: str | None = None,
         on_busy: str = OnBusy.QUEUE,
@@ -147,6 +158,7 @@ class Shares(Reads):
             CreateShareFromSnapshotInput, **self._common(on_busy, reason),
             name=name, share=share, snapshot=snapshot, size=size, type=type, zone=zone, backend=backend, pool=pool,
             description=description,
+            affinity=list(affinity), anti_affinity=list(anti_affinity), affinity_by=affinity_by,
         )  # fmt: skip
         summary = f"create share {name} from snapshot {snapshot} of {share}"
         return await self._start(names.CREATE_SHARE_FROM_SNAPSHOT, request, summary, request_id)

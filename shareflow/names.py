@@ -71,6 +71,7 @@ GET_SNAPSHOT: Final = "GetSnapshot"
 LIST_OPERATIONS: Final = "ListOperations"
 GET_OPERATION: Final = "GetOperation"
 EXPLAIN_PLACEMENT: Final = "ExplainPlacement"
+EXPLAIN_OPERATION: Final = "ExplainOperation"
 LIST_POOLS: Final = "ListPools"
 LIST_SHARE_TYPES: Final = "ListShareTypes"
 LIST_QOS_CLASSES: Final = "ListQosClasses"
@@ -86,6 +87,7 @@ READS: Final = (
     LIST_OPERATIONS,
     GET_OPERATION,
     EXPLAIN_PLACEMENT,
+    EXPLAIN_OPERATION,
     LIST_POOLS,
     LIST_SHARE_TYPES,
     LIST_QOS_CLASSES,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Connection, RowMapping, delete
 
 from activities import placement, qos
 from activities.recipes.base import Recipe, claim, fence_of, keep_placement, require_status, share_answer
+from dsl.capacity import Purpose
 from dsl.documents import QosClassSpec, ShareTypeSpec
 from dsl.placement import PlacementRequest
 from inventory import audit, claims, operations, reservations, resources, tables
@@ -41,6 +42,8 @@ def check_size(spec: ShareTypeSpec, size: int) -> None:
 class _Create(Recipe[Any]):
     """What both ways of making a share have in common."""
 
+    purpose: ClassVar[Purpose] = Purpose.CREATE
+
     def _insert(
         self,
         connection: Connection,
@@ -58,9 +61,8 @@ class _Create(Recipe[Any]):
         check_size(spec, size)
         reservations.reserve_quota(connection, operation.id, operation.project, size=size, shares=1)
         wished = qos.of_type(connection, spec)
-        pool, decision = placement.choose(
-            connection, operation.id, self._wanted(request, spec, wished, size, exclude or {}), prefer=prefer
-        )
+        wanted = self._wanted(connection, operation, request, spec, wished, size, exclude or {})
+        pool, decision = self.placement.choose(connection, operation.id, wanted, prefer=prefer)
         share = resources.add_share(
             connection,
             operation.actor,
@@ -79,12 +81,31 @@ class _Create(Recipe[Any]):
         operations.note(connection, operation.id, share_id=share, waiting_for=None, placement=decision)
         return share, place, qos.for_new_share(wished, size, pool)
 
-    @staticmethod
     def _wanted(
-        request: Creating, spec: ShareTypeSpec, wished: QosClassSpec | None, size: int, exclude: Mapping[str, str]
+        self,
+        connection: Connection,
+        operation: OpenOperation,
+        request: Creating,
+        spec: ShareTypeSpec,
+        wished: QosClassSpec | None,
+        size: int,
+        exclude: Mapping[str, str],
     ) -> PlacementRequest:
-        pins = {"zone": request.zone, "backend": request.backend, "pool": request.pool}
-        return PlacementRequest(size=size, type=spec, exclude=exclude, qos=wished, **pins)
+        project = operation.project
+        return PlacementRequest(
+            size=size,
+            type=spec,
+            zone=request.zone,
+            backend=request.backend,
+            pool=request.pool,
+            exclude=exclude,
+            qos=wished,
+            purpose=self.purpose,
+            project=project,
+            affinity=placement.neighbours(connection, project, request.affinity, "affinity"),
+            anti_affinity=placement.neighbours(connection, project, request.anti_affinity, "anti_affinity"),
+            affinity_by=request.affinity_by.value,
+        )
 
     def place_again(
         self, connection: Connection, operation: OpenOperation, begun: Begun, refusal: PlaceAgainInput
@@ -102,11 +123,10 @@ class _Create(Recipe[Any]):
         reservations.void(connection, operation.id, scope="pool", target=refusal.pool_id)
         connection.execute(delete(tables.instances).where(tables.instances.c.id == refusal.instance))
         wished = qos.of_share(connection, share)
-        pool, decision = placement.choose(
-            connection, operation.id, self._wanted(request, spec, wished, share["size"], excluded)
-        )
+        wanted = self._wanted(connection, operation, request, spec, wished, share["size"], excluded)
+        pool, decision = self.placement.choose(connection, operation.id, wanted)
         place = resources.add_instance(connection, share["id"], pool, share["size"])
-        keep_placement(connection, operation, {**decision, "excluded": excluded})
+        keep_placement(connection, operation, decision)
         return begun.model_copy(
             update={
                 "instance": place,
@@ -165,6 +185,7 @@ class CreateShareFromSnapshot(_Create):
 
     kind = names.CREATE_SHARE_FROM_SNAPSHOT
     input_model = CreateShareFromSnapshotInput
+    purpose = Purpose.FROM_SNAPSHOT
 
     def begin(self, connection: Connection, operation: OpenOperation, request: CreateShareFromSnapshotInput) -> Begun:
         """See base class."""

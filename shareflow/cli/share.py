@@ -101,13 +101,17 @@ async def create(
     zone: Zone = None,
     backend: Backend = None,
     pool: Pool = None,
+    affinity: Affinity = None,
+    anti_affinity: AntiAffinity = None,
+    affinity_by: AffinityLevel = "pool",
     description: Description = "",
 ) -> None:
     """Make an empty share."""
     async with cli.shares() as shares:
         operation = await shares.create(
-            name, amount, kind, zone=zone, backend=backend, pool=pool, description=description, **start.options
-        )
+            name, amount, kind, zone=zone, backend=backend, pool=pool, affinity=affinity or (),
+            anti_affinity=anti_affinity or (), affinity_by=affinity_by, description=description, **start.options,
+        )  # fmt: skip
         await cli.conclude(start, operation, name)
 
 
@@ -126,12 +130,16 @@ async def create_from_snapshot(
     zone: Zone = None,
     backend: Backend = None,
     pool: Pool = None,
+    affinity: Affinity = None,
+    anti_affinity: AntiAffinity = None,
+    affinity_by: AffinityLevel = "pool",
     description: Description = "",
 ) -> None:
     """Make a share with the content of a snapshot, in any pool that fits."""
     async with cli.shares() as shares:
         operation = await shares.create_from_snapshot(
             name, share, snapshot, size=amount, type=kind, zone=zone, backend=backend, pool=pool,
+            affinity=affinity or (), anti_affinity=anti_affinity or (), affinity_by=affinity_by,
             description=description, **start.options,
         )  # fmt: skip
         await cli.conclude(start, operation, name)

@@ -135,6 +135,9 @@ class PlacementQuery(StrictModel):
     zone: Name | None = None
     backend: Name | None = None
     pool: Name | None = None
+    affinity: Annotated[list[ResourceRef], Field(max_length=16)] = Field(default_factory=list)
+    anti_affinity: Annotated[list[ResourceRef], Field(max_length=16)] = Field(default_factory=list)
+    affinity_by: Annotated[AffinityBy, Field(strict=False)] = AffinityBy.POOL
 
 
 class ExportLocation(StrictModel):
