@@ -139,7 +139,12 @@ class Document(SpecModel):
 
 
 class SizeLimits(SpecModel):
-    """The sizes that shares of a type may have, in bytes; ``max_size`` None means no upper limit."""
+    """The sizes that shares of a type may have, in bytes.
+
+    Attributes:
+        min_size: the smallest.
+        max_size: the largest; None means no upper limit.
+    """
 
     min_size: Size = 1
     max_size: Size | None = None
@@ -154,7 +159,11 @@ class SizeLimits(SpecModel):
 
 
 class SnapshotRules(SpecModel):
-    """What shares of a type may do with snapshots."""
+    """What shares of a type may do with snapshots.
+
+    Attributes:
+        allowed: whether there can be any.
+    """
 
     allowed: bool = True
 
@@ -167,6 +176,7 @@ class ShareTypeSpec(Document):
         require: attribute -> accepted values. A pool must report every attribute, with one of the values.
         limits: sizes allowed.
         retention: seconds that a deleted share waits for its purge.
+        snapshots: what shares may do with snapshots.
         zones: zones in which shares may be placed; None means any.
     """
 
@@ -243,6 +253,7 @@ class BackendSpec(Document):
         driver: name of the driver.
         options: passed to the driver as they are (secrets as references).
         slots: driver calls that may run at once.
+        pools: at least one place where shares can be.
     """
 
     kind = "Backend"
@@ -271,7 +282,13 @@ class BackendSpec(Document):
 
 
 class QuotaLimits(SpecModel):
-    """What a project may hold; None means no limit. ``bytes`` is the sum of the sizes of its shares."""
+    """What a project may hold; None means no limit.
+
+    Attributes:
+        shares: number of shares.
+        bytes: sum of the sizes of its shares, not of what is written into them.
+        snapshots: number of snapshots.
+    """
 
     shares: Annotated[int, Field(ge=0, le=10**9)] | None = None
     bytes: Size | None = None
@@ -279,7 +296,12 @@ class QuotaLimits(SpecModel):
 
 
 class QuotaSpec(Document):
-    """Limits of one project; ``*`` stands for every project without limits of its own."""
+    """Limits of one project.
+
+    Attributes:
+        project: its name; ``*`` stands for every project without limits of its own.
+        limits: what it may hold.
+    """
 
     kind = "Quota"
 
