@@ -47,30 +47,6 @@ def _name(what: str, pattern: str, rule: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def text_schema(pattern: str, rule: str, *examples: str) -> WithJsonSchema:
-    """The JSON Schema of text that a pattern matches as a whole; ``rule`` says the same to people."""
-    made = {"type": "string", "pattern": f"^(?:{pattern})$", "description": _sentence(rule)}
-    return WithJsonSchema({**made, "examples": list(examples)} if examples else made)
-
-
-def number_schema(
-    kind: Literal["integer", "number"], low: int, high: int, pattern: str, rule: str, *examples: object
-) -> WithJsonSchema:
-    """The JSON Schema of a number in a range, which may also be written as text that a pattern matches as a whole."""
-    number = {"type": kind, "minimum": low, "maximum": high}
-    text = {"type": "string", "pattern": f"^(?:{pattern})$"}
-    return WithJsonSchema({"description": _sentence(rule), "anyOf": [number, text], "examples": list(examples)})
-
-
-def quantity(units: Iterable[str]) -> str:
-    """The pattern of a number with one of these units; a bare number in quotes is one, too."""
-    return rf"\s*\+?[0-9][0-9_]*(\.[0-9]+)?\s*({'|'.join(units)})?\s*"
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
-
-
 def _with_unit(value: object, parse: Callable[[object], int], example: str) -> int:
     """Runs a parser of :mod:`shareflow.contracts.units` and splits its message into fact and next step."""
     try:
@@ -163,6 +139,30 @@ def _as_json(value: object) -> object:
 
 def _as_list(value: object) -> object:
     return value if isinstance(value, list | tuple) else [value]
+
+
+def text_schema(pattern: str, rule: str, *examples: str) -> WithJsonSchema:
+    """The JSON Schema of text that a pattern matches as a whole; ``rule`` says the same to people."""
+    made = {"type": "string", "pattern": f"^(?:{pattern})$", "description": _sentence(rule)}
+    return WithJsonSchema({**made, "examples": list(examples)} if examples else made)
+
+
+def number_schema(
+    kind: Literal["integer", "number"], low: int, high: int, pattern: str, rule: str, *examples: object
+) -> WithJsonSchema:
+    """The JSON Schema of a number in a range, which may also be written as text that a pattern matches as a whole."""
+    number = {"type": kind, "minimum": low, "maximum": high}
+    text = {"type": "string", "pattern": f"^(?:{pattern})$"}
+    return WithJsonSchema({"description": _sentence(rule), "anyOf": [number, text], "examples": list(examples)})
+
+
+def quantity(units: Iterable[str]) -> str:
+    """The pattern of a number with one of these units; a bare number in quotes is one, too."""
+    return rf"\s*\+?[0-9][0-9_]*(\.[0-9]+)?\s*({'|'.join(units)})?\s*"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 _NAME = r"[a-z][a-z0-9-]{0,30}"
