@@ -1,6 +1,7 @@
 """Every code that a spec problem can carry, with its cause and its fix.
 
-``S0xx`` files and YAML, ``S1xx`` one document, ``S2xx`` the set as a whole. A code never changes its meaning.
+``S0xx`` files and YAML, ``S1xx`` one document, ``S2xx`` the set as a whole, ``S4xx`` what comes from Manila. A code
+never changes its meaning.
 """
 
 from __future__ import annotations
@@ -184,6 +185,82 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
             "no pool has a budget for a floor",
             "A floor is promised out of a pool's budget, and no pool of the set declares one of that kind.",
             "Give pools a budget: `qos: {iops: 100000, throughput: 10 GiB/s}`.",
+        ),
+        # S4xx: coming from Manila (dsl.openstack).
+        "S401": Entry(
+            "this is no list of share types",
+            "The text is neither what an OpenStack client prints about share types nor a mapping from types to specs.",
+            "Give the output of `openstack share type list --long -f json`, or a YAML mapping: type -> extra specs.",
+        ),
+        "S402": Entry(
+            "a share type has no name",
+            "Every share type of Manila has a name, and the document needs one.",
+            "Give it a name.",
+        ),
+        "S403": Entry(
+            "an extra spec cannot be read",
+            "Extra specs are pairs of a key and a text, each key once.",
+            "Write `key: value` in a mapping, or `key : value` in a line.",
+        ),
+        "S404": Entry(
+            "an extra spec has no counterpart here",
+            "No rule of ours means what Manila means, so none was written and more pools fit than in Manila.",
+            "Write a rule by hand; the help line says how it could read.",
+        ),
+        "S405": Entry(
+            "an extra spec matches nothing in Manila",
+            "No value of a pool satisfies it, or Manila's scheduler fails on it, so no share of the type can be made.",
+            "Correct or remove it in Manila first.",
+        ),
+        "S406": Entry(
+            "a setting is not what Manila accepts",
+            "Sizes are whole GiB, truth values are words that Manila knows, and settings do not contradict each other.",
+            "Correct the value.",
+        ),
+        "S411": Entry(
+            "a name was changed",
+            "Names of types and zones have small letters, digits and dashes; those of attributes have `_` for dashes.",
+            "Use the new name in requests and on the pools.",
+        ),
+        "S412": Entry(
+            "two names became one",
+            "Names that differ in Manila are equal once they are made valid.",
+            "Rename one of them.",
+        ),
+        "S413": Entry(
+            "an extra spec means something else than it seems",
+            "The rule has Manila's meaning, which is probably not what was meant.",
+            "Compare the rule with the source; the help line says what may have been meant.",
+        ),
+        "S414": Entry(
+            "Manila ignores case",
+            "Manila compares texts in lower case; our rules compare them as they are.",
+            "Write the text exactly as the pools report it.",
+        ),
+        "S415": Entry(
+            "Manila looks at each value of a list",
+            "A pool of Manila that reports a list passes when one value of it matches.",
+            "Declare one value on each pool, or ask for membership in a list.",
+        ),
+        "S416": Entry(
+            "whether the value is text or a boolean is a guess",
+            "Manila takes the word as a boolean when the pool reports one, and as text when it reports text.",
+            "Keep the rule when the pools declare true or false; else write the text in quotes.",
+        ),
+        "S417": Entry(
+            "a part of the value is never looked at",
+            "Manila's operators compare single words and pass over the rest.",
+            "Compare what is left with what was meant.",
+        ),
+        "S418": Entry(
+            "something of Manila has no place in a share type",
+            "It decides no placement: an instruction to a driver, or a setting that share types do not have.",
+            "Look for an option of the backend, a quota or a request with the same effect, or leave it.",
+        ),
+        "S419": Entry(
+            "a default of Manila is another one",
+            "What Manila assumes when nothing is written differs from what is assumed here.",
+            "Keep what was written, or change it on purpose.",
         ),
     }
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -40,6 +41,10 @@ def _frees(connection: Connection, share_id: str) -> int:
     return sum(carried)
 
 
+def _ids(rows: Sequence[RowMapping]) -> list[str]:
+    return [row["id"] for row in rows]
+
+
 def _claim_tree(
     connection: Connection, operation: OpenOperation, request: DeleteShareInput | ForgetShareInput
 ) -> tuple[RowMapping, list[RowMapping], Any]:
@@ -50,12 +55,15 @@ def _claim_tree(
         try:
             fences = claim(connection, operation, request, wants)
         except NotFound:
-            # PostgreSQL: one was deleted between the look and the lock. Gone with its share, or just not ours to take?
+            # PostgreSQL: a snapshot was deleted between the look and the lock; then there are others now. If there are
+            # not, looking again finds the same for ever: the share itself is gone, or it is not the one waited for.
             resources.find_share(connection, operation.project, share["id"])
+            if _ids(resources.snapshots_of(connection, share["id"])) == _ids(snapshots):
+                raise
             continue
         # With the share held no snapshot can be added, but one may have come while we stood in line: claim it too.
-        now_there = [row["id"] for row in resources.snapshots_of(connection, share["id"])]
-        if isinstance(fences, Begun) or now_there == [row["id"] for row in snapshots]:
+        now_there = resources.snapshots_of(connection, share["id"])
+        if isinstance(fences, Begun) or _ids(now_there) == _ids(snapshots):
             return share, snapshots, fences
 
 
@@ -86,7 +94,7 @@ class DeleteShare(Recipe[DeleteShareInput]):
         spec = placement.type_spec(resources.share_type(connection, share["type"], share["type_version"]))
         audit.change(connection, operation.actor, tables.shares, share["id"], after="deleting")
         operations.note(connection, operation.id, share_id=share["id"], waiting_for=None)
-        ids = [row["id"] for row in snapshots]
+        ids = _ids(snapshots)
         place = resources.instance_place(connection, share["id"])
         modes = resources.pool_row(connection, place.pool_id)["attributes"].get("access_modes", [])
         return self.started(

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -119,6 +120,12 @@ class Up:
         done = self.run(*arguments, "--output", "json")
         assert done.code == 0, done.err
         return done.data
+
+    def has_begun(self, operation: str) -> bool:
+        """Whether the inventory knows an operation; asked without another command, which may take seconds to start."""
+        database = f"file:{self.state_dir / 'inventory.db'}?mode=ro"
+        with contextlib.closing(sqlite3.connect(database, uri=True)) as inventory:
+            return inventory.execute("SELECT 1 FROM operations WHERE id = ?", (operation,)).fetchone() is not None
 
     def processes(self) -> list[psutil.Process]:
         """Everything that runs on its state directory, the command itself left out."""

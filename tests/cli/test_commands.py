@@ -160,7 +160,7 @@ def test_cancelled_operation_has_an_exit_code_of_its_own(up: Up, home: str) -> N
         stderr=subprocess.PIPE,
         text=True,
     )
-    until(lambda: up.run("op", "show", f"default:c-{home}").code == exits.OK, 20)
+    until(lambda: up.has_begun(f"default:c-{home}"), 20)
     cancelled = up.run("op", "cancel", f"default:c-{home}", "--reason", "not needed")
     assert cancelled.code == exits.OK, cancelled.err
     _, err = waiting.communicate(timeout=30)
@@ -183,7 +183,7 @@ def test_interrupt_leaves_the_operation_running_and_says_how_to_go_on(up: Up, ho
         stderr=subprocess.PIPE,
         text=True,
     )
-    until(lambda: up.run("op", "show", f"default:i-{home}").code == exits.OK, 20)
+    until(lambda: up.has_begun(f"default:i-{home}"), 20)
     waiting.send_signal(signal.SIGINT)
     _, err = waiting.communicate(timeout=10)
     assert waiting.returncode == exits.INTERRUPTED

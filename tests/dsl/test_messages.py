@@ -79,7 +79,9 @@ def _every_problem(tmp_path: Path) -> Iterator[Problem]:
 
 def test_every_code_of_the_catalogue_is_shown_by_a_case(tmp_path: Path) -> None:
     """A code that nothing raises, or that no reviewed message shows, is a mistake."""
-    assert {problem.code for problem in _every_problem(tmp_path)} == set(CATALOGUE)
+    # What comes from Manila has its own files: test_openstack_import.
+    codes = {code for code in CATALOGUE if not code.startswith("S4")}
+    assert {problem.code for problem in _every_problem(tmp_path)} == codes
 
 
 def test_every_message_is_short_and_names_the_next_step(tmp_path: Path) -> None:
