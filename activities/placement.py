@@ -13,6 +13,7 @@ from activities import qos
 from dsl.decision import Kind
 from dsl.documents import ShareTypeSpec
 from dsl.placement import Decision, PlacementRequest, PoolView, place
+from dsl.qos import NO_QOS
 from inventory import reservations, resources
 from shareflow.contracts.units import format_size
 from shareflow.errors import NoPoolFits, NotFound
@@ -28,8 +29,8 @@ def type_spec(row: RowMapping) -> ShareTypeSpec:
     return _type_spec(json.dumps(row["document"], sort_keys=True))
 
 
-def view(row: RowMapping) -> PoolView:
-    """A pool's row as placement sees it."""
+def view(row: RowMapping, *, with_qos: bool = False) -> PoolView:
+    """A pool's row as placement sees it; with what it says of QoS only where somebody asks."""
     attributes = dict(row["attributes"])
     return PoolView(
         id=row["id"],
@@ -42,7 +43,7 @@ def view(row: RowMapping) -> PoolView:
         available=row["reachable"],
         protocols=tuple(attributes.get("protocols", ())),
         excluded_reason="" if row["reachable"] else f"backend {row['backend']} does not answer",
-        qos=qos.pool_qos(row),
+        qos=qos.pool_qos(row) if with_qos else NO_QOS,
     )
 
 
@@ -58,7 +59,8 @@ def check_pins(picture: list[RowMapping], backend: str | None, pool: str | None)
 
 def decide(picture: list[RowMapping], request: PlacementRequest) -> Decision:
     """The verdict on every pool and the order of those that fit."""
-    return place(request, [view(row) for row in picture])
+    asked = request.qos is not None
+    return place(request, [view(row, with_qos=asked) for row in picture])
 
 
 def choose(
