@@ -7,12 +7,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
+
 from drivers.contract import BackendConfig, Driver, PoolConfig, PoolReport
 from drivers.errors import DriverError, Rejected
 from drivers.registry import open_driver
 from dsl.capacity import pool_limit
 from dsl.documents import BackendSpec, PlacementSpec, PoolSpec, secret_reference
 from dsl.spec_set import SpecSet
+from inventory import catalogue
 from inventory.catalogue import BackendRow, Catalogue, PoolRow, QuotaRow, VersionRow
 from shareflow.errors import SpecError
 
@@ -106,6 +109,21 @@ def pool_rows(spec: BackendSpec, driver: Driver, defaults: PlacementSpec | None 
     return [pool_row(pool, driver, reports.get(pool.name), defaults) for pool in spec.pools]
 
 
+def declared_backend(connection: Connection, spec: BackendSpec) -> tuple[BackendSpec, PlacementSpec | None]:
+    """A backend and the defaults of placement as the applied set of specs has them.
+
+    The set may have been applied after this worker started; ``spec`` is what the worker itself read.
+    """
+    current = catalogue.current_set(connection)
+    records: list[dict[str, Any]] = [] if current is None else current["documents"]
+    found = next((one for one in records if one["kind"] == "Backend" and one["name"] == spec.name), None)
+    defaults = next((one for one in records if one["kind"] == "Placement"), None)
+    return (
+        spec if found is None else BackendSpec.from_record(found),
+        None if defaults is None else PlacementSpec.from_record(defaults),
+    )
+
+
 def _backend_row(spec: BackendSpec, driver: Driver, defaults: PlacementSpec) -> BackendRow:
     try:
         rows, reachable = pool_rows(spec, driver, defaults), True
@@ -118,7 +136,9 @@ def _backend_row(spec: BackendSpec, driver: Driver, defaults: PlacementSpec) -> 
 def catalogue_of(specs: SpecSet, drivers: dict[str, Driver]) -> Catalogue:
     """What the inventory has to know of the specs and of the backends as they answer now."""
     return Catalogue(
-        backends=[_backend_row(specs.backends[name], drivers[name], specs.placement) for name in sorted(specs.backends)],
+        backends=[
+            _backend_row(specs.backends[name], drivers[name], specs.placement) for name in sorted(specs.backends)
+        ],
         types=[
             VersionRow(name=spec.name, version=spec.version, document=spec.record())
             for spec in specs.share_types.values()

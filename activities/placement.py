@@ -42,7 +42,9 @@ def check_pins(rows: Sequence[RowMapping], backend: str | None, pool: str | None
         raise NotFound(f"there is no backend {backend!r}", field="backend", hint=f"backends: {', '.join(backends)}")
     inside = [row for row in rows if backend in (None, row["backend"])]
     pools = sorted({row["name"] for row in inside})
-    if pool is not None and not any(pool in (row["name"], f"{row['backend']}/{row['name']}", row["id"]) for row in inside):
+    if pool is not None and not any(
+        pool in (row["name"], f"{row['backend']}/{row['name']}", row["id"]) for row in inside
+    ):
         raise NotFound(f"there is no pool {pool!r}", field="pool", hint=f"pools: {', '.join(pools)}")
 
 
@@ -139,9 +141,7 @@ class Placement:
         raise nowhere
 
 
-def _basis(
-    request: PlacementRequest, picture: Picture, surroundings: Surroundings, revision: int
-) -> dict[str, Any]:
+def _basis(request: PlacementRequest, picture: Picture, surroundings: Surroundings, revision: int) -> dict[str, Any]:
     """What is kept with a decision so that it can be worked out again."""
     basis: dict[str, Any] = {"pools_revision": revision, "specs_revision": picture.specs}
     if request.exclude:

@@ -27,9 +27,7 @@ Question = Callable[[Connection, Any], Any]
 
 def _decision(decision: Decision, *, chosen: str | None = None) -> reads.PlacementView:
     taken = chosen if chosen is not None else decision.ranked[0] if decision.ranked else ""
-    return reads.PlacementView(
-        chosen=taken, summary=decision.explanation(taken or None), decision=decision.to_json()
-    )
+    return reads.PlacementView(chosen=taken, summary=decision.explanation(taken or None), decision=decision.to_json())
 
 
 def _explain(placed: Placement, connection: Connection, query: reads.PlacementQuery) -> reads.PlacementView:

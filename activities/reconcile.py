@@ -13,7 +13,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.backends import pool_rows
+from activities.backends import declared_backend, pool_rows
 from activities.failures import as_failure, translated
 from activities.inventory_steps import InventorySteps
 from activities.reconcile_qos import QosSurvey
@@ -193,7 +193,9 @@ class BackendReconciler:
     def _scan(self) -> ReconcileBackendResult:
         name = self._spec.name
         try:
-            pools = pool_rows(self._spec, self._driver)
+            with self._database.read() as connection:
+                spec, defaults = declared_backend(connection, self._spec)
+            pools = pool_rows(spec, self._driver, defaults)
         except DriverError as error:
             with self._database.write() as connection:
                 catalogue.unreachable(connection, name)

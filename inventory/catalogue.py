@@ -92,7 +92,9 @@ def _upsert(connection: Connection, table: Table, key: Mapping[str, Any], values
         connection.execute(update(table).where(*where).values(**values))
 
 
-def apply(connection: Connection, catalogue: Catalogue, *, managed: bool = False, operation: str = "", by: str = "") -> None:
+def apply(
+    connection: Connection, catalogue: Catalogue, *, managed: bool = False, operation: str = "", by: str = ""
+) -> None:
     """Make the rows say what the specs say. What no spec declares any more is retired, never removed.
 
     Args:

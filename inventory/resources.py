@@ -27,9 +27,7 @@ _CURRENT_QOS = select(tables.qos_classes).where(
     tables.qos_classes.c.name == bindparam("called"), tables.qos_classes.c.current.is_(True)
 )
 _PICTURE = (
-    select(tables.pools)
-    .where(tables.pools.c.retired.is_(False))
-    .order_by(tables.pools.c.backend, tables.pools.c.name)
+    select(tables.pools).where(tables.pools.c.retired.is_(False)).order_by(tables.pools.c.backend, tables.pools.c.name)
 )
 _ADD_SHARE = insert(tables.shares)
 _ADD_INSTANCE = insert(tables.instances)

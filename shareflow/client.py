@@ -14,7 +14,7 @@ import json
 import re
 import socket
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -29,6 +29,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from shareflow import names
 from shareflow.contracts.operations import (
+    AffinityBy,
     CreateShareFromSnapshotInput,
     CreateShareInput,
     CreateSnapshotInput,

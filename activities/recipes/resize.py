@@ -68,9 +68,7 @@ class ResizeShare(Recipe[ResizeShareInput]):
         kept = kept_back_in(pool, Purpose.EXTEND)
         spec = qos.of_share(connection, share)
         if spec is not None:
-            return qos.change_of(
-                connection, operation.id, share, place, spec, size, growth=growth, kept_back=kept
-            )
+            return qos.change_of(connection, operation.id, share, place, spec, size, growth=growth, kept_back=kept)
         if growth > 0 and not reservations.reserve_capacity(
             connection, operation.id, place.pool_id, growth, kept_back=kept
         ):

@@ -10,6 +10,7 @@ from shareflow.cli.common import Cli, Start, command
 from shareflow.cli.listing import Limit, show_list
 from shareflow.cli.output import moment, print_fields, print_json, print_line, print_table, size, status, text
 from shareflow.cli.quality import qos_fields
+from shareflow.contracts.operations import AffinityBy
 from shareflow.errors import NotFound
 
 app = typer.Typer(name="share", help="Shares and their snapshots.", no_args_is_help=True)
@@ -23,6 +24,9 @@ Size = Annotated[str, typer.Option("--size", help="like '10 GiB', or whole bytes
 Zone = Annotated[str | None, typer.Option(help="only pools of this zone")]
 Backend = Annotated[str | None, typer.Option(help="only pools of this backend")]
 Pool = Annotated[str | None, typer.Option(help="only this pool")]
+Affinity = Annotated[list[str] | None, typer.Option(help="near to this share; may be repeated")]
+AntiAffinity = Annotated[list[str] | None, typer.Option(help="apart from this share; may be repeated")]
+AffinityLevel = Annotated[AffinityBy, typer.Option(help="what near means: the same pool, backend or zone")]
 Description = Annotated[str, typer.Option(help="free text, at most 255 characters")]
 
 
@@ -103,7 +107,7 @@ async def create(
     pool: Pool = None,
     affinity: Affinity = None,
     anti_affinity: AntiAffinity = None,
-    affinity_by: AffinityLevel = "pool",
+    affinity_by: AffinityLevel = AffinityBy.POOL,
     description: Description = "",
 ) -> None:
     """Make an empty share."""
@@ -132,7 +136,7 @@ async def create_from_snapshot(
     pool: Pool = None,
     affinity: Affinity = None,
     anti_affinity: AntiAffinity = None,
-    affinity_by: AffinityLevel = "pool",
+    affinity_by: AffinityLevel = AffinityBy.POOL,
     description: Description = "",
 ) -> None:
     """Make a share with the content of a snapshot, in any pool that fits."""

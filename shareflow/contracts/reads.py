@@ -9,7 +9,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import Field
 
 from shareflow.contracts.base import Name, ResourceRef, Size, StrictModel, Text
-from shareflow.contracts.operations import OperationState
+from shareflow.contracts.operations import AffinityBy, OperationState
 from shareflow.contracts.qos import QosView
 from shareflow.contracts.steps import Failure
 
