@@ -13,7 +13,7 @@ from tests.dsl.expressions.world import FULL, POOL, REQUEST, SCHEMA
 
 REFERENCE = Reference(pool=POOL, request=REQUEST)
 QUOTIENTS = Reference(pool=POOL, spec={"weight": "number"})
-SETTINGS = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @given(rules(), st.lists(ENVS, min_size=1, max_size=3))
@@ -90,7 +90,7 @@ NUMBERS = st.integers(-3, 3) | st.fractions(-2, 2, max_denominator=3)
     ORDER,
     st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS),
 )
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_comparison_of_quotients_is_that_of_their_values(
     form: str, sign: str, values: tuple[object, object, object, object]
 ) -> None:

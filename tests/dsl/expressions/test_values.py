@@ -149,6 +149,8 @@ def test_every_unit_is_a_whole_number_of_the_stored_one_or_an_exact_fraction() -
         ("1 / (pool.order - 5) >= 2 / (pool.order - 7)", True),
         ("-1 / pool.order >= 1 / (pool.order - 7)", False),
         ("0 < 1 / (3 - 5)", False),
+        ('request.size == 100 GiB and pool.thin and request.zone == "a" and pool.order == 3', True),
+        ('request.urgent or pool.encrypted or request.iops == 500 or pool.zone == "b"', True),
         ("1 < 2 and not 2 < 1 or false", True),
         ("true or false and false", True),
         ("(true or false) and false", False),
