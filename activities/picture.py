@@ -1,7 +1,7 @@
 """The pools as placement sees them: one consistent picture, kept in memory and brought up to date by what changed.
 
 A worker keeps a picture of what is committed. Inside a transaction the rows that have changed since are laid over it,
-so that a decision sees exactly what the transaction sees; such a picture is not kept, since the transaction may still be
+so that a decision sees exactly what the transaction sees; such a picture is not kept, since the transaction may be
 rolled back.
 """
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -179,8 +178,9 @@ def decide_again(connection: Connection, placement: Mapping[str, Any]) -> Decisi
         qos=wished,
         purpose=Purpose(asked.get("purpose", Purpose.CREATE)),
         project=asked.get("project", ""),
+        affinity=tuple(Neighbour(**one) for one in placement.get("affinity", ())),
+        anti_affinity=tuple(Neighbour(**one) for one in placement.get("anti_affinity", ())),
         affinity_by=asked.get("affinity_by", "pool"),
     )
-    near = {key: tuple(Neighbour(**one) for one in placement.get(key, ())) for key in ("affinity", "anti_affinity")}
     surroundings = Surroundings(picture.language, picture.defaults, placement.get("spread", {}))
-    return place(replace(request, **near), picture.views.values(), surroundings)
+    return place(request, picture.views.values(), surroundings)

@@ -94,9 +94,8 @@ class Reads:
 
     def activities(self) -> list[Callable[..., Any]]:
         """The activity functions to register, one per question and one for questions that do not exist."""
-        explain: Question = partial(_explain, self._placement)
-        questions = (*QUESTIONS, (names.EXPLAIN_PLACEMENT, reads.PlacementQuery, explain))
-        return [*(self._activity(*question) for question in questions), unknown_read]
+        explain = self._activity(names.EXPLAIN_PLACEMENT, reads.PlacementQuery, partial(_explain, self._placement))
+        return [*(self._activity(*question) for question in QUESTIONS), explain, unknown_read]
 
     def _activity(self, name: str, model: type[StrictModel], question: Question) -> Callable[..., Any]:
         @activity.defn(name=name, no_thread_cancel_exception=True)

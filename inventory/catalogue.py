@@ -101,7 +101,8 @@ def apply(
         connection: a write transaction.
         catalogue: everything that the set declares.
         managed: the set was applied by an operation, and workers take it from here from now on.
-        operation, by: whose doing it is.
+        operation: the operation that applies it.
+        by: who asked for that.
     """
     Turn.ACCOUNTS.take(connection)
     _apply_backends(connection, catalogue.backends)

@@ -341,7 +341,7 @@ def shares_per_pool(connection: Connection, project: str, share_type: str) -> di
         .where(shares.c.project == project, shares.c.in_view.is_(True), shares.c.type == share_type)
         .group_by(instances.c.pool_id)
     )
-    return {pool: number for pool, number in connection.execute(counted).all()}
+    return {row[0]: row[1] for row in connection.execute(counted)}
 
 
 def pool_row(connection: Connection, pool_id: str) -> RowMapping:

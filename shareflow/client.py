@@ -124,8 +124,8 @@ class Shares(Reads):
     ) -> Operation[ShareResult]:
         """Make an empty share; ``size`` in bytes or as ``"10 GiB"``.
 
-        Zone, backend and pool pin its place; ``affinity`` and ``anti_affinity`` name shares that it is to be near to, or
-        apart from, by the same ``pool``, ``backend`` or ``zone``.
+        Zone, backend and pool pin its place; ``affinity`` and ``anti_affinity`` name shares that it is to be near to,
+        or apart from, by the same ``pool``, ``backend`` or ``zone``.
         """
         request = build(
             CreateShareInput, **self._common(on_busy, reason),
