@@ -30,7 +30,7 @@ from dsl.expressions import Schema
 from dsl.problems import Problem, Source, SpecProblems, printable
 from dsl.reading import read_document, truth_word_warnings
 from dsl.set_check import check_set
-from dsl.yaml_tree import MAX_BYTES, Entries, Node, decode, parse
+from dsl.yaml_tree import SPEC_FILE, Bounds, Entries, Node, decode, parse
 
 K = TypeVar("K", bound=Document)
 MAX_FILES = 10_000
@@ -97,13 +97,11 @@ def read_set(paths: Sequence[Path]) -> tuple[SpecSet | None, list[Problem]]:
     documents: list[SpecDocument] = []
     if not paths:
         problems.append(Problem("S002", "no path of a spec file was given", hint="name a directory with spec files"))
-    seen: set[str] = set()
-    for path in paths:
-        for source in _sources(Path(path), problems, seen):
-            parsed = parse(source)
-            problems += parsed.problems
-            for node in parsed.documents:
-                problems += _read(node, source, documents)
+    for _, source in read_files(paths, problems):
+        parsed = parse(source)
+        problems += parsed.problems
+        for node in parsed.documents:
+            problems += _read(node, source, documents)
     if not documents and not problems:
         where = printable(", ".join(str(path) for path in paths))
         hint = "put at least one document into a file that ends in .yaml"
@@ -142,10 +140,28 @@ def _by_key(documents: Sequence[SpecDocument], kind: type[K]) -> Mapping[str, K]
     return MappingProxyType({doc.key: doc for doc in documents if isinstance(doc, kind)})
 
 
-def _sources(path: Path, problems: list[Problem], seen: set[str]) -> Iterator[Source]:
-    """The texts under a path, each file once; what cannot be read becomes a problem."""
+def is_test_file(path: Path) -> bool:
+    """Whether a file holds tests, by its name."""
+    return path.name.endswith(_TESTS)
+
+
+def read_files(paths: Sequence[Path], problems: list[Problem], *, tests: bool = False) -> Iterator[tuple[Path, Source]]:
+    """Spec files with their texts: those that are named, and those below directories that are named; each once.
+
+    Args:
+        paths: files and directories.
+        problems: takes what cannot be read.
+        tests: files of tests in directories are read as well.
+    """
+    seen: set[str] = set()
+    for path in paths:
+        yield from _sources(Path(path), problems, seen, tests=tests)
+
+
+def _sources(path: Path, problems: list[Problem], seen: set[str], *, tests: bool) -> Iterator[tuple[Path, Source]]:
     try:
-        found = list(itertools.islice(_walk(path, problems), MAX_FILES + 1)) if path.is_dir() else [path]
+        walk = _walk(path, problems, tests=tests)
+        found = list(itertools.islice(walk, MAX_FILES + 1)) if path.is_dir() else [path]
     except OSError as error:
         problems.append(_unreadable(path, error))
         return
@@ -158,14 +174,14 @@ def _sources(path: Path, problems: list[Problem], seen: set[str]) -> Iterator[So
         if real in seen:
             continue
         seen.add(real)
-        source = _read_file(file)
+        source = read_file(file)
         if isinstance(source, Problem):
             problems.append(source)
         else:
-            yield source
+            yield file, source
 
 
-def _walk(root: Path, problems: list[Problem]) -> Iterator[Path]:
+def _walk(root: Path, problems: list[Problem], *, tests: bool) -> Iterator[Path]:
     """Spec files below a directory, in order of their names. Links that lead out of it are refused."""
     inside = Path(os.path.realpath(root))
     for directory, folders, names in os.walk(root, onerror=_raise):
@@ -176,7 +192,7 @@ def _walk(root: Path, problems: list[Problem]) -> Iterator[Path]:
                 message = "a link to a directory is not followed"
                 problems.append(Problem("S001", message, printable(str(folder)), hint=hint))
         for name in sorted(names):
-            if name.startswith(".") or not name.endswith(_SUFFIXES) or name.endswith(_TESTS):
+            if name.startswith(".") or not name.endswith(_SUFFIXES) or (name.endswith(_TESTS) and not tests):
                 continue
             file = Path(directory, name)
             if file.is_symlink() and not Path(os.path.realpath(file)).is_relative_to(inside):
@@ -190,13 +206,14 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _read_file(path: Path) -> Source | Problem:
+def read_file(path: Path, bounds: Bounds = SPEC_FILE) -> Source | Problem:
+    """The text of one file, or why it cannot be read."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             hint = "name a regular file or a directory"
             return Problem("S001", "this is not a regular file", printable(str(path)), hint=hint)
         with path.open("rb") as file:
-            return decode(file.read(MAX_BYTES + 1), printable(str(path)))
+            return decode(file.read(bounds.size + 1), printable(str(path)), bounds)
     except (OSError, ValueError) as error:
         return _unreadable(path, error)
 

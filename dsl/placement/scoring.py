@@ -14,9 +14,7 @@ from dsl.placement.rules import environment
 from dsl.rules import Preference
 
 
-def score(
-    kept: Sequence[tuple[PoolView, PoolVerdict]], request: PlacementRequest, surroundings: Surroundings
-) -> None:
+def score(kept: Sequence[tuple[PoolView, PoolVerdict]], request: PlacementRequest, surroundings: Surroundings) -> None:
     """Give each pool its scores: per preference the raw value, the value from 0 to 1 among the pools, and weighted.
 
     A value becomes ``(value - least) / (most - least)``, 0 when all are equal; ``when`` is 1 or 0. A value that is not

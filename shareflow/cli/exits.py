@@ -22,6 +22,8 @@ USAGE: Final = 2
 CONFIGURATION: Final = 3
 UNAVAILABLE: Final = 4
 CANCELLED: Final = 5
+CHANGED: Final = 6
+INCOMPLETE: Final = 7
 INTERRUPTED: Final = 130
 
 MEANINGS: Final = {
@@ -31,6 +33,8 @@ MEANINGS: Final = {
     CONFIGURATION: "the state directory, the database schema or the specs cannot be used",
     UNAVAILABLE: "the Temporal server, a worker, a backend or the database does not answer",
     CANCELLED: "the operation was cancelled and undone",
+    CHANGED: "something differs: a file is not in form, or a change would be made",
+    INCOMPLETE: "done, but something could not be carried over; the output says what",
     INTERRUPTED: "interrupted here; a started operation goes on",
 }
 

@@ -1,4 +1,4 @@
-"""``shareflow spec``: the spec files, and what they mean for a placement."""
+"""``shareflow spec check``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ import typer
 
 from shareflow.cli import exits
 from shareflow.cli.common import Cli, command
-from shareflow.cli.decisions import show_decision
 from shareflow.cli.output import print_json, print_line, safe
-
-app = typer.Typer(name="spec", help="Spec files: check them, explain a placement.", no_args_is_help=True)
+from shareflow.cli.spec.group import app
 
 
 @command(app, "check", example="shareflow spec check specs/", local=True)
@@ -35,24 +33,3 @@ def check(
     verdict = "the set is valid" if found is not None else "the set is refused"
     print_line(f"{verdict}: {errors} errors, {warnings} warnings")
     return exits.OK if found is not None else exits.CONFIGURATION
-
-
-@command(app, "explain", example="shareflow spec explain --size '10 GiB' --type fast")
-async def explain(
-    cli: Cli,
-    *,
-    amount: Annotated[str, typer.Option("--size", help="like '10 GiB', or whole bytes")],
-    kind: Annotated[str, typer.Option("--type", help="share type")] = "standard",
-    zone: Annotated[str | None, typer.Option(help="only pools of this zone")] = None,
-    backend: Annotated[str | None, typer.Option(help="only pools of this backend")] = None,
-    pool: Annotated[str | None, typer.Option(help="only this pool")] = None,
-    show: Annotated[list[str] | None, typer.Option(help="print only this pool's verdict; may be repeated")] = None,
-) -> int:
-    """Where a share would go now, with every rule of every pool. Exit code 1 when no pool fits."""
-    async with cli.shares() as shares:
-        found = await shares.explain(amount, kind, zone=zone, backend=backend, pool=pool)
-    if cli.json:
-        print_json(found)
-    else:
-        show_decision(found.decision, pools=show or ())
-    return exits.OK if found.chosen else exits.FAILED

@@ -1,0 +1,9 @@
+"""The group ``shareflow spec``; each command is a module beside this one."""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer(
+    name="spec", help="Spec files: check, format and import them, explain a placement.", no_args_is_help=True
+)
