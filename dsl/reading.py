@@ -60,6 +60,7 @@ _EXAMPLES = {
     "attributes": "attributes: {media: ssd}",
     "options": "options: {path: pools/rack1}",
     "qos": "qos: {iops: 10000}",
+    "PlacementTest.name": "name: fast needs flash",
     "request": "request: {type: standard, size: 10 GiB}",
     "size": "size: 10 GiB",
     "expect": "expect: {pool: local/rack1}",
@@ -290,10 +291,11 @@ def _dotted(path: Path) -> str:
 def _bounds(error: str, context: Mapping[str, object]) -> tuple[str, str]:
     """Fact and next step of an error of range or length."""
     low, high = context.get("ge", context.get("min_length")), context.get("le", context.get("max_length"))
+    word = "mapping" if context.get("field_type") == "Dictionary" else "list"
     words = {
         "greater_than_equal": (f"must be at least {low}", f"write {low} or more"),
         "less_than_equal": (f"must be at most {high}", f"write {high} or less"),
-        "too_short": ("is an empty list", "write at least one value"),
+        "too_short": (f"is an empty {word}", "write at least one value"),
         "too_long": (f"has more than {high} entries", f"write {high} at most"),
         "string_too_long": (f"has more than {high} characters", "shorten the text"),
     }
@@ -317,7 +319,8 @@ def _missing_key(path: Path, node: Entries, about: _About, source: Source) -> Pr
     kind = node.get("kind") if len(path) == 1 else None
     span = kind.span if kind is not None else _first_key(above)
     where = f"this {about.noun}" if len(path) == 1 else f"`{_dotted(path[:-1])}`"
-    hint = f"add `{_EXAMPLES.get(key, f'{key}: ...')}`"
+    example = _EXAMPLES.get(f"{about.noun}.{key}") or _EXAMPLES.get(key, f"{key}: ...")
+    hint = f"add `{example}`"
     return source.problem("S103", f"`{key}` is missing", span, label=f"{where} has no `{key}`", hint=hint)
 
 
@@ -327,7 +330,10 @@ def _first_key(node: Node) -> Span:
 
 def _wrong_type(wanted: str, path: Path, node: Node, source: Source) -> Problem:
     name = shown(_dotted(path))
-    example = _EXAMPLES.get("name" if path[0] == "pools" and len(path) == 2 else str(path[-1]))
+    key = str(path[-1])
+    if path[0] == "pools" and len(path) == 2:
+        key = "name" if isinstance(path[1], int) else "free"
+    example = _EXAMPLES.get(key)
     example = example if wanted in ("a mapping", "a list") else None
     hint = f"write `{example}`" if example else f"write {wanted}"
     if isinstance(node, Scalar):

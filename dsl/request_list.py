@@ -48,7 +48,7 @@ def _read(node: Items, source: Source) -> tuple[list[NamedRequest], list[Problem
         if len(problems) >= _MAX_PROBLEMS:
             break
     problems = problems or list(_equal_names(requests, node, source))
-    return ([], problems) if problems else (requests, [])
+    return ([], sorted(problems, key=lambda problem: problem.sort_key)) if problems else (requests, [])
 
 
 def _item(item: Node, source: Source) -> NamedRequest | list[Problem]:

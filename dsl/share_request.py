@@ -89,8 +89,9 @@ def missing(asked: ShareRequest, specs: SpecSet, shares: Collection[str]) -> Ite
 
 
 def _missing(path: Path, what: str, name: str, known: Collection[str]) -> Missing:
+    known = sorted(set(known))
     near = suggest(name, known)
-    listed = ", ".join(sorted(known)[:8]) + (", ..." if len(known) > 8 else "")
+    listed = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
     hint = f"did you mean `{near}`?" if near else f"known are {listed}" if known else f"add a {what} first"
     return Missing(path, f"there is no {what} `{shown(name)}`", hint)
 

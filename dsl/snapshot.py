@@ -91,6 +91,7 @@ def read_inventory(path: Path) -> tuple[SavedInventory | None, list[Problem]]:
         return None, [Problem("S002", message, source.name, hint="save the inventory anew, into a file of its own")]
     found = read_kind(parsed.documents[0], source, {SavedInventory.kind: SavedInventory})
     problems = found if isinstance(found, list) else list(itertools.islice(_check(found), _MAX_PROBLEMS))
+    problems.sort(key=lambda problem: problem.sort_key)
     return (None if problems or isinstance(found, list) else found), problems
 
 

@@ -63,7 +63,7 @@ def _named_pools(test: PlacementTestSpec) -> Iterator[tuple[Path, str]]:
 
 
 def _no_pool(test: PlacementTestSpec, path: Path, name: str, titles: Collection[str]) -> Problem:
-    several = sorted(title for title in titles if title.partition("/")[2] == name)
+    several = sorted({title for title in titles if title.partition("/")[2] == name})
     if several:
         message = f"`{shown(name)}` is the name of several pools"
         return test.problem(path, "S261", message, hint=f"write {' or '.join(several[:3])}", at_key=_is_key(path))

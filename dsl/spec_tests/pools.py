@@ -30,8 +30,8 @@ def resolve(name: str, titles: Collection[str]) -> str | None:
     """The ``backend/pool`` that a name means: itself, or the only pool of that name."""
     if name in titles:
         return name
-    found = [title for title in titles if title.partition("/")[2] == name]
-    return found[0] if len(found) == 1 else None
+    found = {title for title in titles if title.partition("/")[2] == name}
+    return found.pop() if len(found) == 1 else None
 
 
 def _declared(backend: BackendSpec, pool: PoolSpec, defaults: PlacementSpec) -> PoolPicture:

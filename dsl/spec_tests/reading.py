@@ -48,7 +48,7 @@ def read_tests(paths: Sequence[Path]) -> Suite:
         if is_test_file(path):
             tests += _read(source, problems)
     problems += [problem for problem in unreadable if problem not in problems]
-    if not tests and not problems:
+    if not tests and not any(problem.severity == "error" for problem in problems):
         where = printable(", ".join(str(path) for path in paths))
         hint = "put at least one into a file that ends in .test.yaml"
         problems.append(Problem("S262", "no test was found", where, hint=hint))

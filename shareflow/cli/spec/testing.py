@@ -41,7 +41,7 @@ def check_by_tests(
 
     suite = read_tests(paths)
     if suite.specs is None or not suite.usable:
-        return _refused(cli, suite.problems)
+        return _refused(cli, [problem for problem in suite.problems if problem.severity == "error"])
     chosen = [one for one in suite.tests if only is None or only.casefold() in one.name.casefold()]
     if not chosen:
         names = ", ".join(one.name for one in suite.tests[:5])
@@ -57,7 +57,7 @@ def check_by_tests(
     return exits.OK if good else exits.FAILED
 
 
-def _refused(cli: Cli, problems: tuple[Problem, ...]) -> int:
+def _refused(cli: Cli, problems: list[Problem]) -> int:
     if cli.json:
         found = [problem.to_json() for problem in problems]
         print_json({"ok": False, "tests": [], "coverage": None, "problems": found})
@@ -66,8 +66,8 @@ def _refused(cli: Cli, problems: tuple[Problem, ...]) -> int:
         for line in problem.render().splitlines():
             print_line(safe(line), style="red" if line.startswith("error") else "")
         print_line()
-    errors = sum(problem.severity == "error" for problem in problems)
-    print_line(f"the specs or their tests are refused: {errors} error{'' if errors == 1 else 's'}; no test ran")
+    count = f"{len(problems)} error{'' if len(problems) == 1 else 's'}"
+    print_line(f"the specs or their tests are refused: {count}; no test ran")
     return exits.CONFIGURATION
 
 
