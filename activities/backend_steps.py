@@ -19,6 +19,7 @@ from temporalio import activity
 from temporalio.service import RPCError
 
 from activities.failures import from_driver, translated
+from activities.limits import set_limits
 from activities.settings import Services
 from drivers.contract import (
     AccessMode,
@@ -62,6 +63,7 @@ _MOMENTS = {
         names.BACKEND_DELETE_SHARE,
         names.BACKEND_RESIZE_SHARE,
         names.BACKEND_SET_ACCESS_MODE,
+        names.BACKEND_SET_QOS,
         names.BACKEND_CREATE_SNAPSHOT,
         names.BACKEND_DELETE_SNAPSHOT,
         names.BACKEND_REVERT_SHARE,
@@ -271,6 +273,7 @@ class BackendSteps:
             self.delete_share,
             self.resize_share,
             self.set_access_mode,
+            self.set_qos,
             self.create_snapshot,
             self.delete_snapshot,
             self.revert_share,
@@ -283,14 +286,32 @@ class BackendSteps:
 
     @activity.defn(name=names.BACKEND_CREATE_SHARE)
     async def create_share(self, step: BackendCall) -> BackendAnswer:
-        """Make an empty share, or adopt the one an earlier attempt made."""
+        """Make an empty share, or adopt the one an earlier attempt made; with its limits."""
         target = ref_of(step.target)
         made = await self._runner.call(
             names.BACKEND_CREATE_SHARE,
             step,
             lambda: self.driver.create_share(target, step.target.size, call_of(step)),
         )
-        return _answer(made)
+        return await self._with_limits(step, _answer(made))
+
+    async def _with_limits(self, step: BackendCall, answer: BackendAnswer) -> BackendAnswer:
+        """Set the limits that came with a call, after its own work; the answer tells what became of each."""
+        limits = step.limits
+        if limits is None:
+            return answer
+        target, call = ref_of(step.target), call_of(step)
+        found = await self._runner.call(
+            names.BACKEND_SET_QOS,
+            step,
+            lambda: set_limits(self.driver, target, call, limits, required=step.required),
+        )
+        return answer.model_copy(update={"qos": found})
+
+    @activity.defn(name=names.BACKEND_SET_QOS)
+    async def set_qos(self, step: BackendCall) -> BackendAnswer:
+        """Set a share's limits, and take those away that it had before."""
+        return await self._with_limits(step, BackendAnswer(size=step.target.size))
 
     @activity.defn(name=names.BACKEND_CLONE_SNAPSHOT)
     async def clone_snapshot(self, step: BackendCall) -> BackendAnswer:
@@ -303,13 +324,12 @@ class BackendSteps:
             return self.driver.clone_snapshot(source, target, step.target.size, call)
 
         await self._runner.job(names.BACKEND_CLONE_SNAPSHOT, step, clone, lambda: self.driver.cancel_job(call))
-        return _answer(
-            await self._runner.call(
-                names.BACKEND_CLONE_SNAPSHOT,
-                step,
-                lambda: self.driver.create_share(target, step.target.size, call),
-            )
+        made = await self._runner.call(
+            names.BACKEND_CLONE_SNAPSHOT,
+            step,
+            lambda: self.driver.create_share(target, step.target.size, call),
         )
+        return await self._with_limits(step, _answer(made))
 
     @activity.defn(name=names.BACKEND_DELETE_SHARE)
     async def delete_share(self, step: BackendCall) -> BackendAnswer:
@@ -325,15 +345,14 @@ class BackendSteps:
 
     @activity.defn(name=names.BACKEND_RESIZE_SHARE)
     async def resize_share(self, step: BackendCall) -> BackendAnswer:
-        """Set a share's size."""
+        """Set a share's size, and the limits that go with it."""
         target = ref_of(step.target)
-        return _answer(
-            await self._runner.call(
-                names.BACKEND_RESIZE_SHARE,
-                step,
-                lambda: self.driver.resize_share(target, step.target.size, call_of(step)),
-            )
+        made = await self._runner.call(
+            names.BACKEND_RESIZE_SHARE,
+            step,
+            lambda: self.driver.resize_share(target, step.target.size, call_of(step)),
         )
+        return await self._with_limits(step, _answer(made))
 
     @activity.defn(name=names.BACKEND_SET_ACCESS_MODE)
     async def set_access_mode(self, step: BackendCall) -> BackendAnswer:

@@ -7,12 +7,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
+
 from drivers.contract import BackendConfig, Driver, PoolConfig, PoolReport
 from drivers.errors import DriverError, Rejected
 from drivers.registry import open_driver
-from dsl.documents import BackendSpec, PoolSpec, secret_reference
+from dsl.capacity import pool_limit
+from dsl.documents import BackendSpec, PlacementSpec, PoolSpec, secret_reference
 from dsl.spec_set import SpecSet
-from inventory.catalogue import BackendRow, Catalogue, PoolRow, QuotaRow, TypeRow
+from inventory import catalogue
+from inventory.catalogue import BackendRow, Catalogue, PoolRow, QuotaRow, VersionRow
 from shareflow.errors import SpecError
 
 
@@ -59,8 +63,11 @@ def open_backend(spec: BackendSpec, deployment: str, state_dir: Path) -> Driver:
         raise SpecError(f"backend {spec.name}: {error.reason}", hint=error.hint) from error
 
 
-def pool_row(spec: PoolSpec, driver: Driver, report: PoolReport | None) -> PoolRow:
-    """A pool's row: the spec's attributes, the driver's report and capabilities."""
+def pool_row(
+    spec: PoolSpec, driver: Driver, report: PoolReport | None, defaults: PlacementSpec | None = None
+) -> PoolRow:
+    """A pool's row: the spec's attributes and terms, the driver's report and capabilities."""
+    terms = spec.terms(defaults)
     able = driver.capabilities()
     reported = dict(report.attributes) if report else {}
     attributes: dict[str, Any] = {
@@ -76,29 +83,52 @@ def pool_row(spec: PoolSpec, driver: Driver, report: PoolReport | None) -> PoolR
         "quota_enforced": able.quota_enforced,
         "snapshot_space": able.snapshot_space,
         "access_modes": [mode.value for mode in able.access_modes],
+        "qos_supported": list(able.qos_supported),
     }
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in attributes.items()}
     return PoolRow(
         name=spec.name,
         zone=spec.zone or "",
         attributes=plain,
-        limit_bytes=spec.limit(report.total if report else None),
+        limit_bytes=pool_limit(report.total if report else None, terms.over_subscription if terms.thin else 1),
         total_bytes=report.total if report else None,
         free_bytes=report.free if report else None,
+        iops_budget=spec.qos.iops,
+        throughput_budget=spec.qos.throughput,
+        terms={
+            "thin": terms.thin,
+            "over_subscription": str(terms.over_subscription),
+            "reserved": {purpose: str(percent) for purpose, percent in terms.reserved},
+        },
     )
 
 
-def pool_rows(spec: BackendSpec, driver: Driver) -> list[PoolRow]:
+def pool_rows(spec: BackendSpec, driver: Driver, defaults: PlacementSpec | None = None) -> list[PoolRow]:
     """All pools of a backend with fresh figures. Raises DriverError when it does not answer."""
     reports = {report.name: report for report in driver.pools()}
-    return [pool_row(pool, driver, reports.get(pool.name)) for pool in spec.pools]
+    return [pool_row(pool, driver, reports.get(pool.name), defaults) for pool in spec.pools]
 
 
-def _backend_row(spec: BackendSpec, driver: Driver) -> BackendRow:
+def declared_backend(connection: Connection, spec: BackendSpec) -> tuple[BackendSpec, PlacementSpec | None]:
+    """A backend and the defaults of placement as the applied set of specs has them.
+
+    The set may have been applied after this worker started; ``spec`` is what the worker itself read.
+    """
+    current = catalogue.current_set(connection)
+    records: list[dict[str, Any]] = [] if current is None else current["documents"]
+    found = next((one for one in records if one["kind"] == "Backend" and one["name"] == spec.name), None)
+    defaults = next((one for one in records if one["kind"] == "Placement"), None)
+    return (
+        spec if found is None else BackendSpec.from_record(found),
+        None if defaults is None else PlacementSpec.from_record(defaults),
+    )
+
+
+def _backend_row(spec: BackendSpec, driver: Driver, defaults: PlacementSpec) -> BackendRow:
     try:
-        rows, reachable = pool_rows(spec, driver), True
+        rows, reachable = pool_rows(spec, driver, defaults), True
     except DriverError:
-        rows, reachable = [pool_row(pool, driver, None) for pool in spec.pools], False
+        rows, reachable = [pool_row(pool, driver, None, defaults) for pool in spec.pools], False
     document = spec.model_dump(mode="json", exclude={"options": True, "pools": {"__all__": {"options"}}})
     return BackendRow(name=spec.name, driver=spec.driver, document=document, pools=rows, reachable=reachable)
 
@@ -106,9 +136,16 @@ def _backend_row(spec: BackendSpec, driver: Driver) -> BackendRow:
 def catalogue_of(specs: SpecSet, drivers: dict[str, Driver]) -> Catalogue:
     """What the inventory has to know of the specs and of the backends as they answer now."""
     return Catalogue(
-        backends=[_backend_row(specs.backends[name], drivers[name]) for name in sorted(specs.backends)],
+        backends=[
+            _backend_row(specs.backends[name], drivers[name], specs.placement) for name in sorted(specs.backends)
+        ],
         types=[
-            TypeRow(name=spec.name, version=spec.version, document=spec.record()) for spec in specs.share_types.values()
+            VersionRow(name=spec.name, version=spec.version, document=spec.record())
+            for spec in specs.share_types.values()
+        ],
+        qos_classes=[
+            VersionRow(name=spec.name, version=spec.version, document=spec.record())
+            for spec in specs.qos_classes.values()
         ],
         quotas=[
             QuotaRow(
@@ -119,4 +156,6 @@ def catalogue_of(specs: SpecSet, drivers: dict[str, Driver]) -> Catalogue:
             )
             for spec in specs.quotas.values()
         ],
+        digest=specs.digest,
+        documents=specs.records(),
     )

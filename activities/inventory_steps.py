@@ -18,9 +18,11 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.failures import as_failure, failure_of, translated
+from activities.placement import Placement
 from activities.recipes.base import Recipe
 from activities.recipes.create import CreateShare, CreateShareFromSnapshot
 from activities.recipes.delete import DeleteShare, ForgetShare
+from activities.recipes.qos import SetShareQos
 from activities.recipes.resize import ResizeShare
 from activities.recipes.snapshots import CreateSnapshot, DeleteSnapshot, RevertShare
 from activities.settings import Services
@@ -61,6 +63,7 @@ RECIPES: tuple[type[Recipe[Any]], ...] = (
     ResizeShare,
     DeleteShare,
     ForgetShare,
+    SetShareQos,
 )
 
 
@@ -94,7 +97,8 @@ class InventorySteps:
 
     def __init__(self, services: Services) -> None:
         self._database = services.database
-        self._recipes = {recipe.kind: recipe(services.limits) for recipe in RECIPES}
+        self._placement = Placement(services.database)
+        self._recipes = {recipe.kind: recipe(services.limits, self._placement) for recipe in RECIPES}
 
     def activities(self) -> list[Callable[..., Any]]:
         """The activity functions to register."""
@@ -142,7 +146,9 @@ class InventorySteps:
         """Open, claim, check, reserve and place. A refusal ends the operation failed-clean and is raised."""
         try:
             with self._step(names.BEGIN, step.operation) as connection:
-                return self._begin(connection, step)
+                begun = self._begin(connection, step)
+            self._placement.pictures.catch_up()
+            return begun
         except Exception as error:
             refusal = error.__cause__ if isinstance(error.__cause__, ShareflowError) else None
             if isinstance(error, IntegrityError):

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
+from activities import qos
+from activities.picture import Picture, Pictures, figures_of, kept_back_in, picture_at
+from dsl.capacity import Purpose, SpaceRequest, fits
 from dsl.decision import Kind
 from dsl.documents import ShareTypeSpec
-from dsl.placement import Decision, PlacementRequest, PoolView, place
-from inventory import reservations, resources
+from dsl.placement import Decision, Neighbour, PlacementRequest, Surroundings, place
+from inventory import pool_history, reservations, resources
+from inventory.database import Database, Turn
 from shareflow.contracts.units import format_size
 from shareflow.errors import NoPoolFits, NotFound
+
+MOST_DOMAINS = 1000
+"""So many domains of a spread are kept with a decision."""
 
 
 @lru_cache(maxsize=256)
@@ -27,78 +34,153 @@ def type_spec(row: RowMapping) -> ShareTypeSpec:
     return _type_spec(json.dumps(row["document"], sort_keys=True))
 
 
-def view(row: RowMapping) -> PoolView:
-    """A pool's row as placement sees it."""
-    attributes = dict(row["attributes"])
-    return PoolView(
-        id=row["id"],
-        backend=row["backend"],
-        name=row["name"],
-        zone=row["zone"] or None,
-        limit_bytes=row["limit_bytes"],
-        allocated_bytes=row["allocated_bytes"],
-        attributes=attributes,
-        available=row["reachable"],
-        protocols=tuple(attributes.get("protocols", ())),
-        excluded_reason="" if row["reachable"] else f"backend {row['backend']} does not answer",
-    )
-
-
-def check_pins(picture: list[RowMapping], backend: str | None, pool: str | None) -> None:
+def check_pins(rows: Sequence[RowMapping], backend: str | None, pool: str | None) -> None:
     """Raise NotFound when a pinned backend or pool does not exist."""
-    backends = sorted({row["backend"] for row in picture})
+    backends = sorted({row["backend"] for row in rows})
     if backend is not None and backend not in backends:
         raise NotFound(f"there is no backend {backend!r}", field="backend", hint=f"backends: {', '.join(backends)}")
-    pools = sorted({row["name"] for row in picture if backend in (None, row["backend"])})
-    if pool is not None and pool not in pools:
+    inside = [row for row in rows if backend in (None, row["backend"])]
+    pools = sorted({row["name"] for row in inside})
+    if pool is not None and not any(
+        pool in (row["name"], f"{row['backend']}/{row['name']}", row["id"]) for row in inside
+    ):
         raise NotFound(f"there is no pool {pool!r}", field="pool", hint=f"pools: {', '.join(pools)}")
 
 
-def decide(picture: list[RowMapping], request: PlacementRequest) -> Decision:
-    """The verdict on every pool and the order of those that fit."""
-    return place(request, [view(row) for row in picture])
+def neighbours(connection: Connection, project: str, shares: Sequence[str], field: str) -> tuple[Neighbour, ...]:
+    """Where the shares are that a request names. Raises NotFound, with the field, for one that the project has not."""
+    found = []
+    for reference in shares:
+        try:
+            share = resources.find_share(connection, project, reference)
+        except NotFound as missing:
+            raise NotFound(missing.message, field=field, hint=missing.hint) from missing
+        place_ = resources.instance_place(connection, share["id"])
+        zone = resources.pool_row(connection, place_.pool_id)["zone"] or None
+        found.append(Neighbour(share["name"], place_.pool, place_.backend, zone))
+    return tuple(found)
 
 
-def choose(
-    connection: Connection,
-    operation: str,
-    request: PlacementRequest,
-    *,
-    prefer: str | None = None,
-) -> tuple[RowMapping, dict[str, Any]]:
-    """Decide, then reserve on the best pool that still has room.
+def check_room(row: RowMapping, growth: int) -> None:
+    """Raise NoPoolFits, with the arithmetic, when a share cannot grow by so much where it is."""
+    verdict = fits(figures_of(row), SpaceRequest(growth, Purpose.EXTEND))
+    if not verdict:
+        raise NoPoolFits(
+            f"pool {row['name']!r} has no room for {format_size(growth)} more: {verdict.reason}",
+            field="size",
+            hint="delete something in that pool, or raise its capacity in the backend's spec",
+        )
 
-    Args:
-        connection: an open write transaction.
-        operation: who reserves.
-        request: what is to be placed.
-        prefer: a pool that is taken first when it fits (the source of a clone).
 
-    Returns:
-        The chosen pool's row and the decision in bounded form.
+class Placement:
+    """Decides and reserves, on a picture that a worker keeps."""
+
+    def __init__(self, database: Database) -> None:
+        self.pictures = Pictures(database)
+
+    def decide(self, connection: Connection, request: PlacementRequest) -> tuple[Decision, Picture, Surroundings]:
+        """The verdict on every pool and the order of those that fit, with what it was based on.
+
+        Raises:
+            NotFound: the request names a backend or a pool that does not exist.
+        """
+        picture = self.pictures.current(connection)
+        check_pins(list(picture.rows.values()), request.backend, request.pool)
+        surroundings = Surroundings(picture.language, picture.defaults, self._spread(connection, request, picture))
+        return place(request, picture.views.values(), surroundings), picture, surroundings
+
+    @staticmethod
+    def _spread(connection: Connection, request: PlacementRequest, picture: Picture) -> dict[str, int]:
+        """Domain -> shares of the type that the project has there, when the type is spread."""
+        spread = request.type.spread or picture.defaults.spread
+        if spread is None:
+            return {}
+        counts: dict[str, int] = {}
+        for pool, number in resources.shares_per_pool(connection, request.project, request.type.name).items():
+            found = picture.views.get(pool)
+            domain = found.domain(spread.by) if found is not None else None
+            if domain is not None:
+                counts[domain] = counts.get(domain, 0) + number
+        return counts
+
+    def choose(
+        self, connection: Connection, operation: str, request: PlacementRequest, *, prefer: str | None = None
+    ) -> tuple[RowMapping, dict[str, Any]]:
+        """Decide, then reserve on the best pool that still has room.
+
+        Args:
+            connection: an open write transaction.
+            operation: who reserves.
+            request: what is to be placed.
+            prefer: a pool that is taken first when it fits (the source of a clone).
+
+        Returns:
+            The chosen pool's row and the decision in bounded form.
+
+        Raises:
+            NoPoolFits: with the closest misses; nothing is reserved.
+        """
+        Turn.ACCOUNTS.take(connection)
+        decision, picture, surroundings = self.decide(connection, request)
+        basis = _basis(request, picture, surroundings, pool_history.decided(connection))
+        for pool in sorted(decision.ranked, key=lambda pool: pool != prefer):
+            row = picture.rows[pool]
+            floors = qos.floors_in(request.qos, request.size, row)
+            kept = kept_back_in(row, request.purpose)
+            if reservations.reserve_capacity(connection, operation, pool, request.size, floors, kept_back=kept):
+                return row, {**decision.summary(chosen=pool), **basis}
+        wanted = f"{format_size(request.size)} of type {request.type.name!r}"
+        too_big = any(verdict.first_failed.kind is Kind.CAPACITY for verdict in decision.nearest(1))
+        nowhere = NoPoolFits(
+            f"{wanted}: {decision.explanation()}",
+            field="size" if too_big else "",
+            hint="shareflow spec explain shows every pool",
+        )
+        nowhere.placement = {**decision.summary(), **basis}
+        raise nowhere
+
+
+def _basis(request: PlacementRequest, picture: Picture, surroundings: Surroundings, revision: int) -> dict[str, Any]:
+    """What is kept with a decision so that it can be worked out again."""
+    basis: dict[str, Any] = {"pools_revision": revision, "specs_revision": picture.specs}
+    if request.exclude:
+        basis["excluded"] = dict(request.exclude)
+    if surroundings.spread:
+        basis["spread"] = dict(sorted(surroundings.spread.items())[:MOST_DOMAINS])
+    for key, near in (("affinity", request.affinity), ("anti_affinity", request.anti_affinity)):
+        if near:
+            basis[key] = [neighbour._asdict() for neighbour in near]
+    return basis
+
+
+def decide_again(connection: Connection, placement: Mapping[str, Any]) -> Decision:
+    """The decision that was kept with an operation in bounded form, in full.
 
     Raises:
-        NoPoolFits: with the closest misses; nothing is reserved.
+        NotFound: it was made before pools and specs were recorded, or the type's version is gone.
     """
-    picture = list(resources.pools_picture(connection))
-    check_pins(picture, request.backend, request.pool)
-    decision = decide(picture, request)
-    rows: Mapping[str, RowMapping] = {row["id"]: row for row in picture}
-    ranked = sorted(decision.ranked, key=lambda pool: pool != prefer)
-    for pool in ranked:
-        if reservations.reserve_capacity(connection, operation, pool, request.size):
-            return rows[pool], kept(decision, chosen=pool)
-    wanted = f"{format_size(request.size)} of type {request.type.name!r}"
-    too_big = any(verdict.failed[0].kind is Kind.CAPACITY for verdict in decision.nearest(1))
-    nowhere = NoPoolFits(
-        f"{wanted}: {decision.explanation()}",
-        field="size" if too_big else "",
-        hint="shareflow spec explain shows every pool",
+    asked: Mapping[str, Any] = placement["request"]
+    try:
+        picture = picture_at(connection, placement["pools_revision"], placement["specs_revision"])
+    except KeyError:
+        raise NotFound("this decision was made before its basis was recorded", field="operation") from None
+    spec = type_spec(resources.share_type(connection, asked["type"], asked["type_version"]))
+    wished = None
+    if asked.get("qos"):
+        wished = qos.class_spec(resources.qos_class(connection, asked["qos"], asked["qos_version"]))
+    request = PlacementRequest(
+        size=asked["size"],
+        type=spec,
+        zone=asked["zone"],
+        pool=asked["pool"],
+        backend=asked["backend"],
+        exclude=placement.get("excluded", {}),
+        qos=wished,
+        purpose=Purpose(asked.get("purpose", Purpose.CREATE)),
+        project=asked.get("project", ""),
+        affinity=tuple(Neighbour(**one) for one in placement.get("affinity", ())),
+        anti_affinity=tuple(Neighbour(**one) for one in placement.get("anti_affinity", ())),
+        affinity_by=asked.get("affinity_by", "pool"),
     )
-    nowhere.placement = kept(decision, chosen=None)
-    raise nowhere
-
-
-def kept(decision: Decision, *, chosen: str | None) -> dict[str, Any]:
-    """A decision in the bounded form that is kept with the operation."""
-    return decision.summary(chosen=chosen)
+    surroundings = Surroundings(picture.language, picture.defaults, placement.get("spread", {}))
+    return place(request, picture.views.values(), surroundings)

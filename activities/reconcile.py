@@ -13,9 +13,10 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.backends import pool_rows
+from activities.backends import declared_backend, pool_rows
 from activities.failures import as_failure, translated
 from activities.inventory_steps import InventorySteps
+from activities.reconcile_qos import QosSurvey
 from activities.settings import Services
 from drivers.contract import (
     AccessMode,
@@ -168,6 +169,7 @@ class BackendReconciler:
         self._database = services.database
         self._spec = spec
         self._driver = driver
+        self._qos = QosSurvey(services.database, driver, spec.name)
         self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"reconcile-{spec.name}")
 
     def activities(self) -> list[Callable[..., Any]]:
@@ -191,7 +193,9 @@ class BackendReconciler:
     def _scan(self) -> ReconcileBackendResult:
         name = self._spec.name
         try:
-            pools = pool_rows(self._spec, self._driver)
+            with self._database.read() as connection:
+                spec, defaults = declared_backend(connection, self._spec)
+            pools = pool_rows(spec, self._driver, defaults)
         except DriverError as error:
             with self._database.write() as connection:
                 catalogue.unreachable(connection, name)
@@ -214,6 +218,7 @@ class BackendReconciler:
             if listing.complete:
                 listed.append(pool.name)
                 found += self._compare(pool.name, {state.ref.name: state for state in listing.objects})
+                found += self._qos.pool(pool.name)
         with self._database.write() as connection:
             over = findings.report(connection, name, found, pools=listed)
         standing = sum(not item.repaired for item in found)

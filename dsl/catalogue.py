@@ -1,7 +1,7 @@
 """Every code that a spec problem can carry, with its cause and its fix.
 
 ``S0xx`` files and YAML, ``S1xx`` one document, ``S2xx`` the set as a whole, ``S3xx`` expressions, ``S4xx`` what comes
-from Manila. A code never changes its meaning.
+from Manila, ``S5xx`` what commands say. A code never changes its meaning.
 """
 
 from __future__ import annotations
@@ -410,6 +410,11 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
             "a default of Manila is another one",
             "What Manila assumes when nothing is written differs from what is assumed here.",
             "Keep what was written, or change it on purpose.",
+        ),
+        "S501": Entry(
+            "a file cannot be formatted",
+            "In its best form the file would say something else or lose a comment, so it was left as it is.",
+            "Simplify what is unusual, such as very long keys, or leave the file out.",
         ),
     }
 )

@@ -38,7 +38,12 @@ API_VERSION = "shareflow/v1"
 
 
 class SizeLimits(SpecModel):
-    """The sizes that shares of a type may have, in bytes; ``max_size`` None means no upper limit."""
+    """The sizes that shares of a type may have, in bytes.
+
+    Attributes:
+        min_size: the smallest.
+        max_size: the largest; None means no upper limit.
+    """
 
     min_size: Size = 1
     max_size: Size | None = None
@@ -56,6 +61,7 @@ class SnapshotRules(SpecModel):
     """What shares of a type may do with snapshots.
 
     Attributes:
+        allowed: whether there can be any.
         policy: name of the snapshot policy that is meant for shares of the type.
     """
 
@@ -91,6 +97,7 @@ class ShareTypeSpec(Document):
         spread: how shares of the type are spread; None takes what the Placement document says.
         limits: sizes allowed.
         retention: seconds that a deleted share waits for its purge.
+        snapshots: what shares may do with snapshots.
         zones: zones in which shares may be placed; None means any.
         qos: name of the QoS class that new shares get; None means no limits.
     """
@@ -227,6 +234,7 @@ class BackendSpec(Document):
         options: passed to the driver as they are (secrets as references).
         attributes: what attributes of its pools are, name -> declaration; see :func:`dsl.expressions.read_attribute`.
         slots: driver calls that may run at once.
+        pools: at least one place where shares can be.
     """
 
     kind = "Backend"
@@ -263,7 +271,13 @@ class BackendSpec(Document):
 
 
 class QuotaLimits(SpecModel):
-    """What a project may hold; None means no limit. ``bytes`` is the sum of the sizes of its shares."""
+    """What a project may hold; None means no limit.
+
+    Attributes:
+        shares: number of shares.
+        bytes: sum of the sizes of its shares, not of what is written into them.
+        snapshots: number of snapshots.
+    """
 
     shares: Annotated[int, Field(ge=0, le=10**9)] | None = None
     bytes: Size | None = None
@@ -271,7 +285,12 @@ class QuotaLimits(SpecModel):
 
 
 class QuotaSpec(Document):
-    """Limits of one project; ``*`` stands for every project without limits of its own."""
+    """Limits of one project.
+
+    Attributes:
+        project: its name; ``*`` stands for every project without limits of its own.
+        limits: what it may hold.
+    """
 
     kind = "Quota"
 
@@ -291,6 +310,13 @@ class QosClassSpec(QosKeys, Document):
 
     name: Name
     description: Text = ""
+
+    @field_validator("name")
+    @classmethod
+    def _a_name_of_its_own(cls, value: str) -> str:
+        if value == "none":
+            raise Refusal("`none` is what a share without a class has", "choose another name")
+        return value
 
     @property
     def key(self) -> str:

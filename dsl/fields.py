@@ -6,15 +6,15 @@ Nothing is converted silently. Sizes become bytes, durations seconds, ratios and
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from dsl.problems import shown
-from shareflow.contracts.units import MAX_BYTES, SIZE_UNITS, format_size, parse_duration, parse_size
+from shareflow.contracts.units import DURATION_UNITS, MAX_BYTES, SIZE_UNITS, format_size, parse_duration, parse_size
 
 DAY = 86_400
 MAX_DURATION = 3_650 * DAY
@@ -145,49 +145,103 @@ def _as_list(value: object) -> object:
     return value if isinstance(value, list | tuple) else [value]
 
 
-Name = Annotated[
-    str, _name("a name", r"[a-z][a-z0-9-]{0,30}", "1 to 31 small letters, digits and dashes, a letter first")
+def text_schema(pattern: str, rule: str, *examples: str) -> WithJsonSchema:
+    """The JSON Schema of text that a pattern matches as a whole; ``rule`` says the same to people."""
+    made = {"type": "string", "pattern": f"^(?:{pattern})$", "description": _sentence(rule)}
+    return WithJsonSchema({**made, "examples": list(examples)} if examples else made)
+
+
+def number_schema(
+    kind: Literal["integer", "number"], low: int, high: int, pattern: str, rule: str, *examples: object
+) -> WithJsonSchema:
+    """The JSON Schema of a number in a range, which may also be written as text that a pattern matches as a whole."""
+    number = {"type": kind, "minimum": low, "maximum": high}
+    text = {"type": "string", "pattern": f"^(?:{pattern})$"}
+    return WithJsonSchema({"description": _sentence(rule), "anyOf": [number, text], "examples": list(examples)})
+
+
+def quantity(units: Iterable[str]) -> str:
+    """The pattern of a number with one of these units; a bare number in quotes is one, too."""
+    return rf"\s*\+?[0-9][0-9_]*(\.[0-9]+)?\s*({'|'.join(units)})?\s*"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+_NAME = r"[a-z][a-z0-9-]{0,30}"
+_NAME_RULE = "1 to 31 small letters, digits and dashes, a letter first"
+_ATTRIBUTE_NAME = r"[a-z][a-z0-9_]{0,62}"
+_ATTRIBUTE_RULE = "1 to 63 small letters, digits and _, a letter first"
+_DRIVER = r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}"
+_DRIVER_RULE = "1 to 128 letters, digits and . _ : -, a letter first"
+_PROJECT = r"\*|(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+_PROJECT_RULE = '"*", or 1 to 63 letters, digits and . _ -'
+_DECIMAL = r"[0-9]{1,12}(\.[0-9]{1,12})?"
+
+_TEXT = {"type": "string", "minLength": 1, "maxLength": 255}
+_SCALARS = [
+    {"type": "boolean"},
+    {"type": "integer", "minimum": -MAX_BYTES, "maximum": MAX_BYTES},
+    {**_TEXT, "pattern": r"^[^\n]*$"},
 ]
+
+Name = Annotated[str, _name("a name", _NAME, _NAME_RULE), text_schema(_NAME, _NAME_RULE)]
 AttributeName = Annotated[
     str,
-    _name("the name of an attribute", r"[a-z][a-z0-9_]{0,62}", "1 to 63 small letters, digits and _, a letter first"),
+    _name("the name of an attribute", _ATTRIBUTE_NAME, _ATTRIBUTE_RULE),
+    text_schema(_ATTRIBUTE_NAME, _ATTRIBUTE_RULE, "media"),
 ]
 DriverName = Annotated[
-    str,
-    _name("a driver", r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}", "1 to 128 letters, digits and . _ : -, a letter first"),
+    str, _name("a driver", _DRIVER, _DRIVER_RULE), text_schema(_DRIVER, _DRIVER_RULE, "directory", "btrfs")
 ]
 Project = Annotated[
-    str,
-    _name("a project", r"\*|(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{0,62}", '"*", or 1 to 63 letters, digits and . _ -'),
+    str, _name("a project", _PROJECT, _PROJECT_RULE), text_schema(_PROJECT, _PROJECT_RULE, "*", "research")
 ]
-Text = Annotated[str, Field(max_length=1000)]
+Text = Annotated[str, Field(max_length=1000, description="For people, at most 1000 characters.")]
 Size = Annotated[
-    int, PlainValidator(read_size), WithJsonSchema({"type": ["integer", "string"], "examples": ["10 GiB"]})
+    int,
+    PlainValidator(read_size),
+    number_schema("integer", 0, MAX_BYTES, quantity(SIZE_UNITS), "whole bytes, or text with a binary unit", "10 GiB"),
 ]
 Duration = Annotated[
-    int, PlainValidator(_duration), WithJsonSchema({"type": ["integer", "string"], "examples": ["7 d"]})
+    int,
+    PlainValidator(_duration),
+    number_schema("integer", 0, MAX_DURATION, quantity(DURATION_UNITS), "whole seconds, or text with a unit", "7 d"),
 ]
 Ratio = Annotated[
     Fraction,
     PlainValidator(_ratio),
     PlainSerializer(_decimal_text),
-    WithJsonSchema({"type": ["number", "string"], "examples": [1.5]}),
+    number_schema("number", 1, 1000, _DECIMAL, "a number from 1 to 1000", 1.5),
 ]
 Percent = Annotated[
     Fraction,
     PlainValidator(percent),
     PlainSerializer(_decimal_text),
-    WithJsonSchema({"type": ["number", "string"], "examples": [10]}),
+    number_schema("number", 0, 100, rf"{_DECIMAL}\s*%?", "a percentage from 0 to 100", 10, "10 %"),
 ]
 Attribute = Annotated[
     AttributeValue,
     PlainValidator(read_value),
     PlainSerializer(_as_json),
-    WithJsonSchema({"type": ["boolean", "integer", "string", "array"], "examples": ["ssd"]}),
+    WithJsonSchema(
+        {
+            "description": "True or false, a whole number, text, or a list of texts.",
+            "anyOf": [*_SCALARS, {"type": "array", "items": _TEXT, "minItems": 1}],
+            "examples": ["ssd"],
+        }
+    ),
 ]
 Accepted = Annotated[
     tuple[Annotated[AttributeScalar, PlainValidator(attribute_scalar)], ...],
     BeforeValidator(_as_list),
     Field(strict=False, min_length=1, max_length=64),
-    WithJsonSchema({"type": ["boolean", "integer", "string", "array"], "examples": ["ssd", ["ssd", "nvme"]]}),
+    WithJsonSchema(
+        {
+            "description": "The value that a pool must report, or a list of values of which it must report one.",
+            "anyOf": [*_SCALARS, {"type": "array", "items": {"anyOf": _SCALARS}, "minItems": 1, "maxItems": 64}],
+            "examples": ["ssd", ["ssd", "nvme"]],
+        }
+    ),
 ]

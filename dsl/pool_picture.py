@@ -10,7 +10,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from dsl.attributes import runtime_values
 from dsl.capacity import UNKNOWN, PoolFigures
@@ -20,7 +20,6 @@ from dsl.documents import PlacementSpec
 from dsl.driver_reports import PROTOCOLS, enforced_by
 from dsl.expressions import Schema
 from dsl.fields import (
-    Attribute,
     AttributeName,
     AttributeValue,
     DriverName,
@@ -29,6 +28,8 @@ from dsl.fields import (
     Refusal,
     Size,
     Text,
+    number_schema,
+    quantity,
     read_size,
     read_value,
 )
@@ -37,6 +38,7 @@ from dsl.problems import shown
 from dsl.qos import Floors, PoolQos, QosBudget
 from dsl.rules import Reserved, ReservedPercent
 from shareflow.contracts.qos import KEYS
+from shareflow.contracts.units import MAX_BYTES, SIZE_UNITS
 
 _WORDS = ("unknown", "infinite", "unreported")
 _NOT_REPORTED = "unreported"
@@ -58,12 +60,32 @@ def _key(value: object) -> object:
     return value
 
 
+_AMOUNT = rf"{quantity(SIZE_UNITS)}|{'|'.join(_WORDS)}"
 Amount = Annotated[
     int | Literal["unknown", "infinite", "unreported"],
     PlainValidator(_amount),
-    WithJsonSchema({"type": ["integer", "string"], "examples": ["10 GiB", "unknown"]}),
+    number_schema(
+        "integer", 0, MAX_BYTES, _AMOUNT, f"bytes, text with a binary unit, or {', '.join(_WORDS)}", "10 GiB", "unknown"
+    ),
 ]
-Attributes = Annotated[Mapping[AttributeName, Annotated[Attribute, PlainValidator(_seen)]], Field(max_length=256)]
+Attributes = Annotated[
+    Mapping[
+        AttributeName,
+        Annotated[
+            AttributeValue,
+            PlainValidator(_seen),
+            PlainSerializer(lambda value: list(value) if isinstance(value, tuple) else value),
+            WithJsonSchema(
+                {
+                    "description": "True or false, a whole number, text, or a list of texts.",
+                    "anyOf": [{"type": kind} for kind in ("boolean", "integer", "string")]
+                    + [{"type": "array", "items": {"type": "string"}}],
+                }
+            ),
+        ],
+    ],
+    Field(max_length=256),
+]
 Protocols = Annotated[tuple[Name, ...], Field(strict=False, max_length=64)]
 QosKeyNames = Annotated[tuple[Annotated[str, BeforeValidator(_key)], ...], Field(strict=False, max_length=len(KEYS))]
 

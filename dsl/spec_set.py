@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from dsl.attributes import schema_of
 from dsl.documents import (
+    KINDS,
     NO_LIMITS,
     BackendSpec,
     Document,
@@ -59,6 +60,17 @@ class SpecSet:
     snapshot_policies: Mapping[str, SnapshotPolicySpec] = field(default_factory=dict)
     placement: PlacementSpec = field(default_factory=PlacementSpec)
 
+    def documents(self) -> Iterator[SpecDocument]:
+        """Every document, in order of kind and name; the defaults of placement only where they say something."""
+        for kind in (self.backends, self.qos_classes, self.quotas, self.share_types, self.snapshot_policies):
+            yield from (kind[name] for name in sorted(kind))
+        if self.placement != PlacementSpec():
+            yield self.placement
+
+    def records(self) -> list[dict[str, object]]:
+        """The set as JSON values; :func:`from_records` reads them again."""
+        return [document.record() for document in self.documents()]
+
     def schema(self) -> Schema:
         """The attributes that rules may name."""
         return schema_of(self.backends.values())
@@ -89,6 +101,16 @@ def load_specs(paths: Sequence[Path]) -> SpecSet:
     if specs is None:
         raise SpecProblems(problems)
     return specs
+
+
+def from_records(records: Sequence[Mapping[str, object]]) -> SpecSet:
+    """The set of :meth:`SpecSet.records`.
+
+    Raises:
+        pydantic.ValidationError: a record is none of its kind.
+        KeyError: its kind is unknown.
+    """
+    return _spec_set([KINDS[str(record["kind"])].from_record(record) for record in records], ())
 
 
 def read_set(paths: Sequence[Path]) -> tuple[SpecSet | None, list[Problem]]:

@@ -1,6 +1,6 @@
-"""What the specs declare, as rows: backends, pools, share types, quotas.
+"""What the specs declare, as rows: backends, pools, share types, QoS classes, quotas, and the set itself.
 
-Applied whole, by any worker, any number of times.
+Applied whole, by any worker, any number of times. What has not changed is not written.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, RowMapping, Table, func, insert, select, update
 
-from inventory import tables
+from inventory import pool_history, tables
 from inventory.database import Turn, now
 from inventory.reservations import DEFAULT_PROJECT
 
@@ -23,7 +23,7 @@ POOL_IDS = uuid.UUID("6f0d1c5e-3f9f-4d53-9a3e-6a1f5a0c7b52")
 class PoolRow:
     """A pool as declared, with what its driver reports where that is known.
 
-    ``limit_bytes`` None means no limit.
+    ``limit_bytes`` None means no limit; a budget that is None means that the pool promises no floors of that kind.
     """
 
     name: str
@@ -32,6 +32,9 @@ class PoolRow:
     limit_bytes: int | None
     total_bytes: int | None
     free_bytes: int | None
+    iops_budget: int | None = None
+    throughput_budget: int | None = None
+    terms: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,8 @@ class BackendRow:
 
 
 @dataclass(frozen=True, slots=True)
-class TypeRow:
-    """One version of a share type as declared."""
+class VersionRow:
+    """One version of a share type or of a QoS class as declared."""
 
     name: str
     version: str
@@ -69,8 +72,11 @@ class Catalogue:
     """All that a set of specs declares."""
 
     backends: Sequence[BackendRow] = field(default_factory=tuple)
-    types: Sequence[TypeRow] = field(default_factory=tuple)
+    types: Sequence[VersionRow] = field(default_factory=tuple)
     quotas: Sequence[QuotaRow] = field(default_factory=tuple)
+    qos_classes: Sequence[VersionRow] = field(default_factory=tuple)
+    digest: str = ""
+    documents: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
 
 
 def pool_id(backend: str, pool: str) -> str:
@@ -86,19 +92,64 @@ def _upsert(connection: Connection, table: Table, key: Mapping[str, Any], values
         connection.execute(update(table).where(*where).values(**values))
 
 
-def apply(connection: Connection, catalogue: Catalogue) -> None:
-    """Make the rows say what the specs say. What no spec declares any more is retired, never removed."""
+def apply(
+    connection: Connection, catalogue: Catalogue, *, managed: bool = False, operation: str = "", by: str = ""
+) -> None:
+    """Make the rows say what the specs say. What no spec declares any more is retired, never removed.
+
+    Args:
+        connection: a write transaction.
+        catalogue: everything that the set declares.
+        managed: the set was applied by an operation, and workers take it from here from now on.
+        operation: the operation that applies it.
+        by: who asked for that.
+    """
     Turn.ACCOUNTS.take(connection)
     _apply_backends(connection, catalogue.backends)
-    _apply_types(connection, catalogue.types)
+    _apply_versions(connection, tables.share_types, catalogue.types)
+    _apply_versions(connection, tables.qos_classes, catalogue.qos_classes)
     _apply_quotas(connection, catalogue.quotas)
+    _record(connection, catalogue, managed=managed, operation=operation, by=by)
+
+
+def _record(connection: Connection, catalogue: Catalogue, *, managed: bool, operation: str, by: str) -> None:
+    """The set becomes the last revision, unless it is that already."""
+    known = current_set(connection)
+    if known is not None and (known["digest"], known["managed"]) == (catalogue.digest, managed):
+        return
+    values = {"digest": catalogue.digest, "documents": [dict(document) for document in catalogue.documents]}
+    connection.execute(
+        insert(tables.spec_revisions).values(**values, managed=managed, operation=operation, by=by, created_at=now())
+    )
+
+
+def current_set(connection: Connection) -> RowMapping | None:
+    """The set of specs that counts, None before the first one was applied."""
+    revisions = tables.spec_revisions
+    return connection.execute(select(revisions).order_by(revisions.c.revision.desc()).limit(1)).mappings().first()
+
+
+def current_revision(connection: Connection) -> int:
+    """The revision of the set of specs that counts, 0 before the first one."""
+    return int(connection.execute(_CURRENT_REVISION).scalar_one())
+
+
+def set_at(connection: Connection, revision: int) -> RowMapping | None:
+    """A set of specs that was applied once."""
+    revisions = tables.spec_revisions
+    return connection.execute(select(revisions).where(revisions.c.revision == revision)).mappings().first()
+
+
+_CURRENT_REVISION = select(func.coalesce(func.max(tables.spec_revisions.c.revision), 0))
 
 
 def _apply_backends(connection: Connection, rows: Sequence[BackendRow]) -> None:
-    connection.execute(update(tables.backends).values(retired=True))
-    connection.execute(update(tables.pools).values(retired=True))
+    backends, declared = tables.backends, {backend.name for backend in rows}
+    connection.execute(update(backends).where(backends.c.name.not_in(declared)).values(retired=True))
+    known = {row["id"]: row for row in connection.execute(select(tables.pools)).mappings()}
+    kept: set[str] = set()
     for backend in rows:
-        values = {
+        values: dict[str, Any] = {
             "driver": backend.driver,
             "document": dict(backend.document),
             "reachable": backend.reachable,
@@ -106,23 +157,45 @@ def _apply_backends(connection: Connection, rows: Sequence[BackendRow]) -> None:
         }
         if backend.reachable:
             values["seen_at"] = now()
-        _upsert(connection, tables.backends, {"name": backend.name}, values)
+        _upsert(connection, backends, {"name": backend.name}, values)
         for pool in backend.pools:
-            _apply_pool(connection, backend, pool)
+            identifier = pool_id(backend.name, pool.name)
+            kept.add(identifier)
+            _apply_pool(connection, backend, pool, known.get(identifier))
+    for identifier in sorted(known.keys() - kept):
+        _set_pool(connection, known[identifier], {"retired": True})
 
 
-def _apply_pool(connection: Connection, backend: BackendRow, pool: PoolRow) -> None:
-    pools, identifier = tables.pools, pool_id(backend.name, pool.name)
-    declared = {"backend": backend.name, "name": pool.name, "zone": pool.zone, "retired": False}
-    known = connection.execute(select(pools.c.id).where(pools.c.id == identifier)).first() is not None
-    if backend.reachable:
-        _upsert(connection, pools, {"id": identifier}, declared | _figures(pool))
-    elif known:
-        # Its last figures stay: a backend that does not answer has not become unlimited.
-        connection.execute(update(pools).where(pools.c.id == identifier).values(declared))
-    else:
-        figures = _figures(pool) | {"limit_bytes": 0}
-        connection.execute(insert(pools).values(id=identifier, allocated_bytes=0, **declared, **figures))
+def _apply_pool(connection: Connection, backend: BackendRow, pool: PoolRow, known: RowMapping | None) -> None:
+    declared = {
+        "backend": backend.name,
+        "name": pool.name,
+        "zone": pool.zone,
+        "retired": False,
+        "iops_budget": pool.iops_budget,
+        "throughput_budget": pool.throughput_budget,
+        "driver": backend.driver,
+        "terms": dict(pool.terms),
+        "reachable": backend.reachable,
+    }
+    if known is not None:
+        # Its last figures stay while it does not answer: it has not become unlimited.
+        _set_pool(connection, known, declared | (_figures(pool) if backend.reachable else {}))
+        return
+    figures = _figures(pool) if backend.reachable else _figures(pool) | {"limit_bytes": 0}
+    revision = pool_history.next_revision(connection)
+    identifier = pool_id(backend.name, pool.name)
+    connection.execute(insert(tables.pools).values(id=identifier, revision=revision, **declared, **figures))
+
+
+def _set_pool(connection: Connection, known: RowMapping, values: Mapping[str, Any]) -> None:
+    """Write what has changed of a pool's row; the row as a decision saw it is kept."""
+    changed = {name: value for name, value in values.items() if known[name] != value}
+    if changed:
+        revision = pool_history.change(connection, known["id"])
+        connection.execute(
+            update(tables.pools).where(tables.pools.c.id == known["id"]).values(**changed, revision=revision)
+        )
 
 
 def _figures(pool: PoolRow) -> dict[str, Any]:
@@ -140,23 +213,31 @@ def refresh(connection: Connection, backend: str, pools: Sequence[PoolRow]) -> N
     connection.execute(
         update(tables.backends).where(tables.backends.c.name == backend).values(reachable=True, seen_at=now())
     )
+    known = {row["name"]: row for row in _pools_of(connection, backend)}
     for pool in pools:
-        connection.execute(
-            update(tables.pools).where(tables.pools.c.id == pool_id(backend, pool.name)).values(**_figures(pool))
-        )
+        if pool.name in known:
+            _set_pool(connection, known[pool.name], {"reachable": True, **_figures(pool)})
 
 
 def unreachable(connection: Connection, backend: str) -> None:
     """A backend did not answer: nothing new is placed there until it does."""
+    Turn.ACCOUNTS.take(connection)
     connection.execute(update(tables.backends).where(tables.backends.c.name == backend).values(reachable=False))
+    for row in _pools_of(connection, backend):
+        _set_pool(connection, row, {"reachable": False})
 
 
-def _apply_types(connection: Connection, rows: Sequence[TypeRow]) -> None:
-    connection.execute(update(tables.share_types).values(current=False))
+def _pools_of(connection: Connection, backend: str) -> Sequence[RowMapping]:
+    return connection.execute(select(tables.pools).where(tables.pools.c.backend == backend)).mappings().all()
+
+
+def _apply_versions(connection: Connection, table: Table, rows: Sequence[VersionRow]) -> None:
+    """The versions that are declared are current, others stay for the shares that have them."""
+    connection.execute(update(table).values(current=False))
     for row in rows:
         _upsert(
             connection,
-            tables.share_types,
+            table,
             {"name": row.name, "version": row.version},
             {"current": True, "document": dict(row.document)},
         )

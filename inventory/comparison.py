@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, RowMapping, select, update
 
 from inventory import reservations, tables
 from inventory.database import now
 from inventory.operations import OPEN
+from shareflow.contracts.qos import NO_FLOORS, Floors
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Expected:
         kind: ``share``, ``snapshot`` or ``tombstone``.
         settled: no operation holds it, so it must be there now, whole and of this size.
         status: of the share, for its access mode.
+        floors: what it carries of its pool's promises.
     """
 
     kind: str
@@ -29,6 +31,7 @@ class Expected:
     allocated: int
     settled: bool
     status: str
+    floors: Floors = NO_FLOORS
 
 
 def expected(connection: Connection, pool_id: str, objects: Sequence[str] | None = None) -> dict[str, Expected]:
@@ -92,19 +95,39 @@ def _tombstones(connection: Connection, pool_id: str) -> list[Expected]:
             allocated=row.allocated_bytes,
             settled=True,
             status="forgotten",
+            floors=Floors(row.iops_floor, row.throughput_floor),
         )
         for row in rows
     ]
 
 
+def shares_with_qos(connection: Connection, pool_id: str, share: str | None = None) -> Sequence[RowMapping]:
+    """Shares at rest in a pool that have a QoS class, all or one, with their instance and its object."""
+    instances, shares = tables.instances, tables.shares
+    statement = (
+        select(shares, instances.c.id.label("instance_id"), instances.c.pool_id, instances.c.object)
+        .join(shares, shares.c.id == instances.c.share_id)
+        .where(
+            instances.c.pool_id == pool_id,
+            shares.c.qos.is_not(None),
+            shares.c.claimed_by.is_(None),
+            shares.c.status == "available",
+        )
+        .order_by(shares.c.id)
+    )
+    if share is not None:
+        statement = statement.where(shares.c.id == share)
+    return connection.execute(statement).mappings().all()
+
+
 def bury(connection: Connection, tombstone: Expected, pool_id: str) -> None:
-    """A forgotten object is gone from its backend: its bytes leave the pool's sum. Idempotent."""
+    """A forgotten object is gone from its backend: its bytes and floors leave the pool's sums. Idempotent."""
     stones = tables.tombstones
     ended = connection.execute(
         update(stones).where(stones.c.id == tombstone.id, stones.c.gone_at.is_(None)).values(gone_at=now())
     )
     if ended.rowcount == 1:
-        reservations.give_back_capacity(connection, pool_id, tombstone.allocated)
+        reservations.give_back_capacity(connection, pool_id, tombstone.allocated, tombstone.floors)
 
 
 def is_open(connection: Connection, operation: str) -> bool:

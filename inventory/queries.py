@@ -14,6 +14,7 @@ from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Select, Ta
 from inventory import resources, tables
 from inventory.reservations import DEFAULT_PROJECT
 from shareflow.contracts import reads
+from shareflow.contracts.qos import QosView
 from shareflow.contracts.reads import ListQuery, Page
 from shareflow.errors import InvalidInput, NotFound
 
@@ -171,6 +172,7 @@ def _share_view(
         purge_at=row["purge_at"],
         source_snapshot_id=row["source_snapshot_id"],
         snapshots=snapshots,
+        qos=None if row["qos"] is None else QosView.model_validate(row["qos"]),
         **details,
     )
 
@@ -309,21 +311,28 @@ def list_pools(connection: Connection) -> Page[reads.PoolView]:
     )
 
 
+def _current(connection: Connection, table: Table) -> list[dict[str, Any]]:
+    """The versions that can be asked for now, with their descriptions."""
+    rows = connection.execute(select(table).where(table.c.current.is_(True)).order_by(table.c.name)).mappings()
+    return [
+        {
+            **{key: row[key] for key in ("name", "version", "document")},
+            "description": row["document"].get("description", ""),
+        }
+        for row in rows
+    ]
+
+
 def list_share_types(connection: Connection) -> Page[reads.ShareTypeView]:
     """The share types that can be asked for now."""
-    types = tables.share_types
-    rows = connection.execute(select(types).where(types.c.current.is_(True)).order_by(types.c.name)).mappings()
-    return Page[reads.ShareTypeView](
-        items=[
-            reads.ShareTypeView(
-                name=row["name"],
-                version=row["version"],
-                description=row["document"].get("description", ""),
-                document=row["document"],
-            )
-            for row in rows
-        ]
-    )
+    found = _current(connection, tables.share_types)
+    return Page[reads.ShareTypeView](items=[reads.ShareTypeView(**one) for one in found])
+
+
+def list_qos_classes(connection: Connection) -> Page[reads.QosClassView]:
+    """The QoS classes that a share can be given now."""
+    found = _current(connection, tables.qos_classes)
+    return Page[reads.QosClassView](items=[reads.QosClassView(**one) for one in found])
 
 
 def get_quota(connection: Connection, query: reads.ProjectRef) -> reads.QuotaView:

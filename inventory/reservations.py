@@ -1,19 +1,22 @@
-"""Capacity and quota, set aside by one conditional statement each and keyed by operation.
+"""Capacity with floors, and quota, set aside by one conditional statement each and keyed by operation.
 
 A reservation is ``pending`` from the moment it is taken until its operation commits it (the resource row then carries
-the bytes) or voids it. At every instant ``pools.allocated_bytes`` is the sum over instances, snapshot instances,
-tombstones and pending reservations of that pool, and never above ``limit_bytes``. Every function here first waits for
-:attr:`~inventory.database.Turn.ACCOUNTS`.
+the bytes and floors) or voids it. At every instant ``pools.allocated_bytes`` is the sum over instances, snapshot
+instances, tombstones and pending reservations of that pool, and never above ``limit_bytes``; ``pools.iops_promised``
+and ``pools.throughput_promised`` are the sums of floors over the same rows, and no reservation takes them above their
+budgets. Every function here first waits for :attr:`~inventory.database.Turn.ACCOUNTS`.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    Insert,
     Update,
     and_,
     bindparam,
@@ -24,8 +27,9 @@ from sqlalchemy import (
     update,
 )
 
-from inventory import tables
+from inventory import pool_history, tables
 from inventory.database import Turn, insert_absent, now
+from shareflow.contracts.qos import NO_FLOORS, Floors
 from shareflow.contracts.units import format_size
 from shareflow.errors import QuotaExceeded
 
@@ -51,16 +55,29 @@ _NOTE_AGAIN = update(tables.reservations).where(_KEY)
 _SETTLE = update(tables.reservations).where(
     tables.reservations.c.operation == bindparam("of"), tables.reservations.c.state == "pending"
 )
-_AMOUNT = bindparam("amount", type_=BigInteger)
-_TAKE = (
-    update(tables.pools)
-    .where(
-        tables.pools.c.id == bindparam("pool"),
-        tables.pools.c.retired.is_(False),
-        _room(tables.pools.c.allocated_bytes, tables.pools.c.limit_bytes, _AMOUNT),
-    )
-    .values(allocated_bytes=tables.pools.c.allocated_bytes + _AMOUNT)
-)
+
+
+@cache
+def _take(asked: tuple[str, ...]) -> tuple[Insert, Update]:
+    """Takes ``bytes``, ``iops`` and ``throughput`` of a pool, those that are asked for, or nothing at all.
+
+    The first statement keeps the row as a decision saw it, under the same condition as the second one, which takes.
+    """
+    pools = tables.pools
+    room: list[ColumnElement[bool]] = [pools.c.id == bindparam("pool"), pools.c.retired.is_(False)]
+    values: dict[str, ColumnElement[int]] = {}
+    for key in asked:
+        amount = bindparam(f"more_{key}", type_=BigInteger)
+        if key == "bytes":
+            sum_, limit = pools.c.allocated_bytes, pools.c.limit_bytes
+            room.append(_room(sum_, limit, amount + bindparam("kept_back", type_=BigInteger)))
+        else:
+            sum_, limit = pools.c[f"{key}_promised"], pools.c[f"{key}_budget"]
+            room.append(limit.is_not(None))  # what no budget backs is not promised
+            room.append(_room(sum_, limit, amount))
+        values[sum_.name] = sum_ + amount
+    changed = {**values, "revision": bindparam("until_revision", type_=BigInteger)}
+    return pool_history.keeping(and_(*room)), update(pools).where(*room).values(changed)
 
 
 @cache
@@ -87,23 +104,47 @@ def _note(
     size: int = 0,
     shares: int = 0,
     snapshots: int = 0,
+    floors: Floors = NO_FLOORS,
 ) -> None:
-    values = {"state": "pending", "bytes": size, "shares": shares, "snapshots": snapshots, "created_at": now()}
+    amounts = {"bytes": size, "shares": shares, "snapshots": snapshots, **floors._asdict()}
+    values = {"state": "pending", **amounts, "created_at": now()}
     if state is None:
         connection.execute(_NOTE, {"operation": operation, "scope": scope, "target": target, **values})
     else:  # a voided row of the same key is taken again (a pool that was excluded and comes back)
         connection.execute(_NOTE_AGAIN, {"of": operation, "in_scope": scope, "on": target, **values})
 
 
-def reserve_capacity(connection: Connection, operation: str, pool_id: str, size: int) -> bool:
-    """Set bytes aside in a pool; False when they do not fit. Repeating it for the same operation changes nothing."""
+def reserve_capacity(
+    connection: Connection, operation: str, pool_id: str, size: int, floors: Floors = NO_FLOORS, *, kept_back: int = 0
+) -> bool:
+    """Set bytes and floors aside in a pool, all or nothing; False when they do not fit.
+
+    Repeating it for the same operation changes nothing. What is nothing fits everywhere.
+
+    Args:
+        connection: a write transaction.
+        operation: who reserves.
+        pool_id: where.
+        size: bytes.
+        floors: promises of performance.
+        kept_back: bytes of the pool's limit that this request does not get (the reserve of its purpose).
+    """
     Turn.ACCOUNTS.take(connection)
     state = _state(connection, operation, "pool", pool_id)
     if state not in (None, VOID):
         return True
-    if connection.execute(_TAKE, {"pool": pool_id, "amount": size}).rowcount != 1:
-        return False
-    _note(connection, operation, "pool", pool_id, state, size=size)
+    amounts = {"bytes": size, **floors._asdict()}
+    asked = tuple(key for key, amount in amounts.items() if amount)
+    if asked:
+        keep, take = _take(asked)
+        until = pool_history.next_revision(connection)
+        values = {"pool": pool_id, "until_revision": until, **{f"more_{key}": amounts[key] for key in asked}}
+        if size:
+            values["kept_back"] = kept_back
+        connection.execute(keep, values)
+        if connection.execute(take, values).rowcount != 1:
+            return False
+    _note(connection, operation, "pool", pool_id, state, size=size, floors=floors)
     return True
 
 
@@ -165,7 +206,7 @@ def void(connection: Connection, operation: str, *, scope: str | None = None, ta
         where.append(reservations.c.target == target)
     for row in connection.execute(select(reservations).where(*where)).all():
         if row.scope == "pool":
-            give_back_capacity(connection, row.target, row.bytes)
+            give_back_capacity(connection, row.target, row.bytes, Floors(row.iops, row.throughput))
         else:
             give_back_quota(connection, row.target, size=row.bytes, shares=row.shares, snapshots=row.snapshots)
     connection.execute(update(reservations).where(*where).values(state="void"))
@@ -175,14 +216,18 @@ def _settle(connection: Connection, operation: str, state: str) -> None:
     connection.execute(_SETTLE, {"of": operation, "state": state})
 
 
-def give_back_capacity(connection: Connection, pool_id: str, size: int) -> None:
-    """Bytes leave a pool's sum together with the row that carried them."""
-    if size:
-        Turn.ACCOUNTS.take(connection)
-        pools = tables.pools
-        connection.execute(
-            update(pools).where(pools.c.id == pool_id).values(allocated_bytes=pools.c.allocated_bytes - size)
-        )
+def give_back_capacity(connection: Connection, pool_id: str, size: int, floors: Floors = NO_FLOORS) -> None:
+    """Bytes and floors leave a pool's sums together with the row that carried them."""
+    if not size and floors == NO_FLOORS:
+        return
+    Turn.ACCOUNTS.take(connection)
+    pools = tables.pools
+    values: dict[str, Any] = {"allocated_bytes": pools.c.allocated_bytes - size}
+    values |= {
+        f"{kind}_promised": pools.c[f"{kind}_promised"] - floor for kind, floor in floors._asdict().items() if floor
+    }
+    values["revision"] = pool_history.change(connection, pool_id)
+    connection.execute(update(pools).where(pools.c.id == pool_id).values(values))
 
 
 def give_back_quota(

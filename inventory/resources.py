@@ -11,8 +11,10 @@ from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, func, in
 from inventory import audit, reservations, tables
 from inventory.audit import Actor
 from inventory.database import now
+from shareflow.contracts.qos import Floors
 from shareflow.contracts.steps import ObjectPlace
-from shareflow.errors import NotFound, UnknownType
+from shareflow.contracts.units import format_size
+from shareflow.errors import NoPoolFits, NotFound, UnknownQos, UnknownType
 
 # Built once: on the way of every creation, building a statement costs as much as running it.
 _NAMED = select(tables.shares.c.id).where(
@@ -21,11 +23,11 @@ _NAMED = select(tables.shares.c.id).where(
 _CURRENT_TYPE = select(tables.share_types).where(
     tables.share_types.c.name == bindparam("called"), tables.share_types.c.current.is_(True)
 )
+_CURRENT_QOS = select(tables.qos_classes).where(
+    tables.qos_classes.c.name == bindparam("called"), tables.qos_classes.c.current.is_(True)
+)
 _PICTURE = (
-    select(tables.pools, tables.backends.c.reachable, tables.backends.c.driver)
-    .join(tables.backends, tables.backends.c.name == tables.pools.c.backend)
-    .where(tables.pools.c.retired.is_(False))
-    .order_by(tables.pools.c.backend, tables.pools.c.name)
+    select(tables.pools).where(tables.pools.c.retired.is_(False)).order_by(tables.pools.c.backend, tables.pools.c.name)
 )
 _ADD_SHARE = insert(tables.shares)
 _ADD_INSTANCE = insert(tables.instances)
@@ -119,6 +121,21 @@ def share_type(connection: Connection, name: str, version: str | None = None) ->
     return row
 
 
+def qos_class(connection: Connection, name: str, version: str | None = None) -> RowMapping:
+    """A QoS class, in its current version or a given one. Raises UnknownQos naming the classes there are."""
+    classes = tables.qos_classes
+    if version is None:
+        row = connection.execute(_CURRENT_QOS, {"called": name}).mappings().first()
+    else:
+        exactly = select(classes).where(classes.c.name == name, classes.c.version == version)
+        row = connection.execute(exactly).mappings().first()
+    if row is None:
+        known = connection.execute(select(classes.c.name).where(classes.c.current.is_(True)).order_by(classes.c.name))
+        names = ", ".join(known.scalars().all()) or "none; add a document of kind QosClass to the specs"
+        raise UnknownQos(f"there is no QoS class {name!r}", field="qos", hint=f"classes: {names}")
+    return row
+
+
 def _place(row: RowMapping) -> ObjectPlace:
     return ObjectPlace(
         id=row["id"],
@@ -142,6 +159,25 @@ def instance_place(connection: Connection, share_id: str) -> ObjectPlace:
     if row is None:
         raise NotFound(f"share {share_id} has no instance")
     return _place(row)
+
+
+def instance_row(connection: Connection, instance_id: str) -> RowMapping:
+    """The row of an instance that this operation has already found. Raises NotFound."""
+    instances = tables.instances
+    row = connection.execute(select(instances).where(instances.c.id == instance_id)).mappings().first()
+    if row is None:
+        raise NotFound(f"instance {instance_id} is gone")
+    return row
+
+
+def no_room(pool: RowMapping, growth: int, kept_back: int = 0) -> NoPoolFits:
+    """Why a share cannot grow where it is."""
+    room = (pool["limit_bytes"] or 0) - pool["allocated_bytes"] - kept_back
+    return NoPoolFits(
+        f"pool {pool['name']!r} has {format_size(room)} left, the share needs {format_size(growth)} more",
+        field="size",
+        hint="delete something in that pool, or raise its capacity in the backend's spec",
+    )
 
 
 def snapshot_places(connection: Connection, snapshot_ids: Sequence[str]) -> list[ObjectPlace]:
@@ -177,6 +213,8 @@ def add_share(connection: Connection, actor: Actor, values: Mapping[str, Any]) -
         "revision": 1,
         "audit_digest": head,
         "created_at": now(),
+        "qos_class": "",
+        "qos_version": "",
         **values,
     }
     connection.execute(_ADD_SHARE, row)
@@ -235,13 +273,18 @@ def set_export_paths(connection: Connection, instance_id: str, protocol: str, pa
 
 
 def drop_instance(connection: Connection, instance_id: str) -> None:
-    """Remove an instance with its export locations and give its bytes back to the pool."""
+    """Remove an instance with its export locations and give its bytes and floors back to the pool."""
     instances, locations = tables.instances, tables.export_locations
     row = connection.execute(select(instances).where(instances.c.id == instance_id)).mappings().first()
     if row is not None:
-        reservations.give_back_capacity(connection, row["pool_id"], row["allocated_bytes"])
+        reservations.give_back_capacity(connection, row["pool_id"], row["allocated_bytes"], floors_of(row))
         connection.execute(delete(locations).where(locations.c.instance_id == instance_id))
         connection.execute(delete(instances).where(instances.c.id == instance_id))
+
+
+def floors_of(row: RowMapping) -> Floors:
+    """The floors that the row of an instance or tombstone carries."""
+    return Floors(row["iops_floor"], row["throughput_floor"])
 
 
 def drop_snapshot_copies(connection: Connection, snapshot_id: str) -> None:
@@ -287,6 +330,18 @@ def count_snapshots(connection: Connection, share_id: str) -> int:
 def pools_picture(connection: Connection) -> Sequence[RowMapping]:
     """All pools that are declared, with the state of their backends: one consistent picture for placement."""
     return connection.execute(_PICTURE).mappings().all()
+
+
+def shares_per_pool(connection: Connection, project: str, share_type: str) -> dict[str, int]:
+    """Pool id -> shares of a type that a project has there, those on their way included."""
+    shares, instances = tables.shares, tables.instances
+    counted = (
+        select(instances.c.pool_id, func.count())
+        .join(shares, shares.c.id == instances.c.share_id)
+        .where(shares.c.project == project, shares.c.in_view.is_(True), shares.c.type == share_type)
+        .group_by(instances.c.pool_id)
+    )
+    return {row[0]: row[1] for row in connection.execute(counted)}
 
 
 def pool_row(connection: Connection, pool_id: str) -> RowMapping:

@@ -116,13 +116,21 @@ class Backend(SQLModel, table=True):
 
 
 class Pool(SQLModel, table=True):
-    """A place in a backend. ``allocated_bytes`` is exact at every instant and never above ``limit_bytes``."""
+    """A place in a backend. ``allocated_bytes`` is exact at every instant and never above ``limit_bytes``.
+
+    ``iops_promised`` and ``throughput_promised`` are the sums of the floors in it: as exact, and never raised above
+    their budgets. A budget that is NULL promises nothing. ``limit_bytes`` is what may be handed out in all, ``terms``
+    how (thin, over-subscription, reserves); ``revision`` counts the changes of all pools, see
+    :mod:`inventory.pool_history`.
+    """
 
     __tablename__ = "pools"
     __table_args__ = (
         UniqueConstraint("backend", "name", name="one_pool_name"),
         CheckConstraint("allocated_bytes >= 0", name="pools_allocated"),
         CheckConstraint("limit_bytes IS NULL OR limit_bytes >= 0", name="pools_limit"),
+        CheckConstraint("iops_promised >= 0", name="pools_iops_promised"),
+        CheckConstraint("throughput_promised >= 0", name="pools_throughput_promised"),
     )
     id: str = _identifier()
     backend: str = _text(63)
@@ -134,6 +142,71 @@ class Pool(SQLModel, table=True):
     free_bytes: int | None = _big(null=True)
     retired: bool = Field(default=False, nullable=False)
     attributes: dict[str, Any] = _json()
+    iops_budget: int | None = _big(null=True)
+    throughput_budget: int | None = _big(null=True)
+    iops_promised: int = _big()
+    throughput_promised: int = _big()
+    revision: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, default=0, index=True))
+    reachable: bool = Field(default=True, nullable=False)
+    driver: str = _text(128)
+    terms: dict[str, Any] | None = _json(null=True)
+
+
+class PoolClock(SQLModel, table=True):
+    """One row: the revision of the last change of a pool, and the last one that a decision looked at."""
+
+    __tablename__ = "pool_clock"
+    id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    revision: int = _big()
+    decided: int = _big()
+
+
+class PoolHistory(SQLModel, table=True):
+    """A pool's row as it was from ``revision`` on, before ``until``; kept where a decision has looked at it."""
+
+    __tablename__ = "pool_history"
+    id: str = _identifier()
+    revision: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    until: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
+    backend: str = _text(63)
+    name: str = _text(63)
+    zone: str = _text(63)
+    limit_bytes: int | None = _big(null=True)
+    allocated_bytes: int = _big()
+    total_bytes: int | None = _big(null=True)
+    free_bytes: int | None = _big(null=True)
+    retired: bool = Field(default=False, nullable=False)
+    attributes: dict[str, Any] = _json()
+    iops_budget: int | None = _big(null=True)
+    throughput_budget: int | None = _big(null=True)
+    iops_promised: int = _big()
+    throughput_promised: int = _big()
+    reachable: bool = Field(default=True, nullable=False)
+    driver: str = _text(128)
+    terms: dict[str, Any] | None = _json(null=True)
+
+
+class SpecRevision(SQLModel, table=True):
+    """One set of specs that was applied, as records of its documents. The last one counts."""
+
+    __tablename__ = "spec_revisions"
+    revision: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
+    digest: str = _text(64)
+    documents: list[dict[str, Any]] = _json()
+    managed: bool = Field(default=False, nullable=False)
+    operation: str = _text(255)
+    by: str = Field(default="", sa_column=Column("applied_by", Word(255), nullable=False, default=""))
+    created_at: datetime = _time()
+
+
+class QosClass(SQLModel, table=True):
+    """One version of a QoS class. A share keeps the version that was applied to it."""
+
+    __tablename__ = "qos_classes"
+    name: str = Field(sa_column=Column(Word(63), primary_key=True))
+    version: str = Field(sa_column=Column(Word(64), primary_key=True))
+    current: bool = Field(default=True, nullable=False)
+    document: dict[str, Any] = _json()
 
 
 class ShareType(SQLModel, table=True):
@@ -156,6 +229,7 @@ class Share(SQLModel, table=True):
     ``live_name`` is the name while the share is in view and NULL in the recycle bin, so that the name can be used
     again. ``in_view`` follows from the status: what was deleted costs nothing in the lists of what is there.
     ``claimed_by`` and ``epoch`` are the claim; ``revision`` and ``audit_digest`` the head of the audit chain.
+    ``qos`` is what its class comes to and what became of each key (a ``QosView``); NULL without a class.
     """
 
     __tablename__ = "shares"
@@ -190,15 +264,23 @@ class Share(SQLModel, table=True):
     audit_digest: str = _text(64)
     created_at: datetime = _time()
     purge_at: datetime | None = _time(null=True)
+    qos_class: str = _text(63)
+    qos_version: str = _text(64)
+    qos: dict[str, Any] | None = _json(null=True)
 
 
 class Instance(SQLModel, table=True):
-    """One physical copy of a share on one pool. ``allocated_bytes`` is its part of the pool's sum."""
+    """One physical copy of a share on one pool. ``allocated_bytes`` and the floors are its part of the pool's sums.
+
+    ``used_bytes`` is what a survey last counted; NULL where nobody needed to know.
+    """
 
     __tablename__ = "instances"
     __table_args__ = (
         CheckConstraint("size > 0", name="instances_size"),
         CheckConstraint("allocated_bytes >= 0", name="instances_allocated"),
+        CheckConstraint("iops_floor >= 0", name="instances_iops_floor"),
+        CheckConstraint("throughput_floor >= 0", name="instances_throughput_floor"),
     )
     id: str = _identifier()
     share_id: str = _text(36, index=True)
@@ -208,6 +290,9 @@ class Instance(SQLModel, table=True):
     size: int = _big()
     allocated_bytes: int = _big()
     created_at: datetime = _time()
+    iops_floor: int = _big()
+    throughput_floor: int = _big()
+    used_bytes: int | None = _big(null=True)
 
 
 class Snapshot(SQLModel, table=True):
@@ -355,13 +440,15 @@ class Ticket(SQLModel, table=True):
 
 
 class Reservation(SQLModel, table=True):
-    """Capacity of a pool or quota of a project set aside by an operation."""
+    """Capacity and floors of a pool, or quota of a project, set aside by an operation."""
 
     __tablename__ = "reservations"
     __table_args__ = (
         CheckConstraint("state IN ('pending', 'committed', 'void')", name="reservations_state"),
         CheckConstraint("scope IN ('pool', 'quota')", name="reservations_scope"),
         CheckConstraint("bytes >= 0 AND shares >= 0 AND snapshots >= 0", name="reservations_amounts"),
+        CheckConstraint("iops >= 0", name="reservations_iops"),
+        CheckConstraint("throughput >= 0", name="reservations_throughput"),
         Index("ix_reservations_target", "scope", "target", "state"),
     )
     operation: str = Field(sa_column=Column(Word(255), primary_key=True))
@@ -372,6 +459,8 @@ class Reservation(SQLModel, table=True):
     shares: int = Field(default=0, nullable=False)
     snapshots: int = Field(default=0, nullable=False)
     created_at: datetime = _time()
+    iops: int = _big()
+    throughput: int = _big()
 
 
 class Quota(SQLModel, table=True):
@@ -416,10 +505,14 @@ class Audit(SQLModel, table=True):
 
 
 class Tombstone(SQLModel, table=True):
-    """An object that was left on a backend on purpose; its bytes still count in its pool until it is gone."""
+    """An object that was left on a backend on purpose; its bytes and floors count in its pool until it is gone."""
 
     __tablename__ = "tombstones"
-    __table_args__ = (CheckConstraint("allocated_bytes >= 0", name="tombstones_allocated"),)
+    __table_args__ = (
+        CheckConstraint("allocated_bytes >= 0", name="tombstones_allocated"),
+        CheckConstraint("iops_floor >= 0", name="tombstones_iops_floor"),
+        CheckConstraint("throughput_floor >= 0", name="tombstones_throughput_floor"),
+    )
     id: str = _identifier()
     project: str = _text(63)
     share_id: str = _text(36, index=True)
@@ -430,6 +523,8 @@ class Tombstone(SQLModel, table=True):
     operation: str = _text(255)
     created_at: datetime = _time()
     gone_at: datetime | None = _time(null=True)
+    iops_floor: int = _big()
+    throughput_floor: int = _big()
 
 
 class Finding(SQLModel, table=True):
@@ -465,7 +560,11 @@ def _table(name: str) -> Table:
 
 backends = _table("backends")
 pools = _table("pools")
+pool_clock = _table("pool_clock")
+pool_history = _table("pool_history")
+spec_revisions = _table("spec_revisions")
 share_types = _table("share_types")
+qos_classes = _table("qos_classes")
 shares = _table("shares")
 instances = _table("instances")
 snapshots = _table("snapshots")

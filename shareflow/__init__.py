@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         SpecError,
         StaleClaim,
         StateDirectoryError,
+        UnknownQos,
         UnknownType,
     )
     from shareflow.operation import Operation
@@ -70,6 +71,7 @@ __all__ = [
     "SpecError",
     "StaleClaim",
     "StateDirectoryError",
+    "UnknownQos",
     "UnknownType",
     "connect",
 ]

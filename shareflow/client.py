@@ -14,7 +14,7 @@ import json
 import re
 import socket
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -29,6 +29,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from shareflow import names
 from shareflow.contracts.operations import (
+    AffinityBy,
     CreateShareFromSnapshotInput,
     CreateShareInput,
     CreateSnapshotInput,
@@ -42,6 +43,8 @@ from shareflow.contracts.operations import (
     Request,
     ResizeShareInput,
     RevertShareInput,
+    SetShareQosInput,
+    SetShareQosResult,
     ShareResult,
     SnapshotResult,
 )
@@ -111,15 +114,23 @@ class Shares(Reads):
         zone: str | None = None,
         backend: str | None = None,
         pool: str | None = None,
+        affinity: Sequence[str] = (),
+        anti_affinity: Sequence[str] = (),
+        affinity_by: str = AffinityBy.POOL,
         description: str = "",
         request_id: str | None = None,
         on_busy: str = OnBusy.QUEUE,
         reason: str = "",
     ) -> Operation[ShareResult]:
-        """Make an empty share; ``size`` in bytes or as ``"10 GiB"``. Zone, backend and pool pin its place."""
+        """Make an empty share; ``size`` in bytes or as ``"10 GiB"``.
+
+        Zone, backend and pool pin its place; ``affinity`` and ``anti_affinity`` name shares that it is to be near to,
+        or apart from, by the same ``pool``, ``backend`` or ``zone``.
+        """
         request = build(
             CreateShareInput, **self._common(on_busy, reason),
             name=name, size=size, type=type, zone=zone, backend=backend, pool=pool, description=description,
+            affinity=list(affinity), anti_affinity=list(anti_affinity), affinity_by=affinity_by,
         )  # fmt: skip
         summary = f"create share {request.name}, {format_size(request.size)}, type {request.type}"
         return await self._start(names.CREATE_SHARE, request, summary, request_id)
@@ -135,6 +146,9 @@ class Shares(Reads):
         zone: str | None = None,
         backend: str | None = None,
         pool: str | None = None,
+        affinity: Sequence[str] = (),
+        anti_affinity: Sequence[str] = (),
+        affinity_by: str = AffinityBy.POOL,
         description: str = "",
         request_id: str | None = None,
         on_busy: str = OnBusy.QUEUE,
@@ -145,6 +159,7 @@ class Shares(Reads):
             CreateShareFromSnapshotInput, **self._common(on_busy, reason),
             name=name, share=share, snapshot=snapshot, size=size, type=type, zone=zone, backend=backend, pool=pool,
             description=description,
+            affinity=list(affinity), anti_affinity=list(anti_affinity), affinity_by=affinity_by,
         )  # fmt: skip
         summary = f"create share {name} from snapshot {snapshot} of {share}"
         return await self._start(names.CREATE_SHARE_FROM_SNAPSHOT, request, summary, request_id)
@@ -205,6 +220,20 @@ class Shares(Reads):
         request = build(ResizeShareInput, **self._common(on_busy, reason), share=share, size=size)
         summary = f"resize share {share} to {format_size(request.size)}"
         return await self._start(names.RESIZE_SHARE, request, summary, request_id)
+
+    async def set_qos(
+        self,
+        share: str,
+        qos: str | None,
+        *,
+        request_id: str | None = None,
+        on_busy: str = OnBusy.QUEUE,
+        reason: str = "",
+    ) -> Operation[SetShareQosResult]:
+        """Give the share a QoS class in its current version, or None for none. Sets it anew when it has it already."""
+        request = build(SetShareQosInput, **self._common(on_busy, reason), share=share, qos=qos)
+        summary = f"set QoS class of share {share} to {qos}" if qos else f"take the QoS class from share {share}"
+        return await self._start(names.SET_SHARE_QOS, request, summary, request_id)
 
     async def delete(
         self,

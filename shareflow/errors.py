@@ -13,6 +13,7 @@ ShareflowError
 +-- NoPoolFits          SF200  placement found no pool; the reason of every pool is kept
 +-- QuotaExceeded       SF201  the project's quota does not allow it
 +-- UnknownType         SF202  no share type of that name
++-- UnknownQos          SF203  no QoS class of that name
 +-- BackendRefused      SF300  the backend refused, for the reason given
 +-- BackendUnavailable  SF301  the backend, or any worker that serves it, does not answer
 +-- DatabaseUnavailable SF302  the inventory does not answer
@@ -129,6 +130,12 @@ class UnknownType(ShareflowError):
     """There is no share type of that name."""
 
     code = "SF202"
+
+
+class UnknownQos(ShareflowError):
+    """There is no QoS class of that name."""
+
+    code = "SF203"
 
 
 class BackendRefused(ShareflowError):

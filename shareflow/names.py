@@ -31,6 +31,7 @@ REVERT_SHARE: Final = "RevertShare"
 RESIZE_SHARE: Final = "ResizeShare"
 DELETE_SHARE: Final = "DeleteShare"
 FORGET_SHARE: Final = "ForgetShare"
+SET_SHARE_QOS: Final = "SetShareQos"
 RECONCILE_BACKEND: Final = "ReconcileBackend"
 RECONCILE_CLAIMS: Final = "ReconcileClaims"
 
@@ -43,6 +44,7 @@ OPERATION_TYPES: Final = (
     RESIZE_SHARE,
     DELETE_SHARE,
     FORGET_SHARE,
+    SET_SHARE_QOS,
 )
 
 # Commands into a running operation: update and signal of the same name, with what the UI says of them.
@@ -69,8 +71,10 @@ GET_SNAPSHOT: Final = "GetSnapshot"
 LIST_OPERATIONS: Final = "ListOperations"
 GET_OPERATION: Final = "GetOperation"
 EXPLAIN_PLACEMENT: Final = "ExplainPlacement"
+EXPLAIN_OPERATION: Final = "ExplainOperation"
 LIST_POOLS: Final = "ListPools"
 LIST_SHARE_TYPES: Final = "ListShareTypes"
+LIST_QOS_CLASSES: Final = "ListQosClasses"
 GET_QUOTA: Final = "GetQuota"
 LIST_FINDINGS: Final = "ListFindings"
 LIST_AUDIT: Final = "ListAudit"
@@ -83,8 +87,10 @@ READS: Final = (
     LIST_OPERATIONS,
     GET_OPERATION,
     EXPLAIN_PLACEMENT,
+    EXPLAIN_OPERATION,
     LIST_POOLS,
     LIST_SHARE_TYPES,
+    LIST_QOS_CLASSES,
     GET_QUOTA,
     LIST_FINDINGS,
     LIST_AUDIT,
@@ -107,6 +113,7 @@ BACKEND_CLONE_SNAPSHOT: Final = "backend_clone_snapshot"
 BACKEND_DELETE_SHARE: Final = "backend_delete_share"
 BACKEND_RESIZE_SHARE: Final = "backend_resize_share"
 BACKEND_SET_ACCESS_MODE: Final = "backend_set_access_mode"
+BACKEND_SET_QOS: Final = "backend_set_qos"
 BACKEND_CREATE_SNAPSHOT: Final = "backend_create_snapshot"
 BACKEND_DELETE_SNAPSHOT: Final = "backend_delete_snapshot"
 BACKEND_REVERT_SHARE: Final = "backend_revert_share"

@@ -33,6 +33,7 @@ from shareflow.contracts.operations import (
     OperationState,
     PurgeNowInput,
     RestoreInput,
+    SetShareQosResult,
     ShareResult,
     SnapshotResult,
 )
@@ -69,6 +70,7 @@ RESULTS: dict[str, type[OperationResult]] = {
     names.RESIZE_SHARE: ShareResult,
     names.DELETE_SHARE: DeleteShareResult,
     names.FORGET_SHARE: ForgetShareResult,
+    names.SET_SHARE_QOS: SetShareQosResult,
 }
 
 Result_co = TypeVar("Result_co", bound=OperationResult, covariant=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, TypeVar
 
 from shareflow import names
 from shareflow.contracts.base import StrictModel
-from shareflow.contracts.operations import OperationState
+from shareflow.contracts.operations import AffinityBy, OperationState
 from shareflow.contracts.reads import (
     AuditQuery,
     AuditView,
@@ -21,6 +21,7 @@ from shareflow.contracts.reads import (
     PlacementView,
     PoolView,
     ProjectRef,
+    QosClassView,
     QuotaView,
     ShareQuery,
     ShareRef,
@@ -117,6 +118,11 @@ class Reads:
         page = await self._wire.read(names.LIST_SHARE_TYPES, self._query(ProjectRef), Page[ShareTypeView])
         return tuple(page.items)
 
+    async def qos_classes(self) -> tuple[QosClassView, ...]:
+        """The QoS classes that a share can be given."""
+        page = await self._wire.read(names.LIST_QOS_CLASSES, self._query(ProjectRef), Page[QosClassView])
+        return tuple(page.items)
+
     async def quota(self) -> QuotaView:
         """The project's limits and what it uses."""
         return await self._wire.read(names.GET_QUOTA, self._query(ProjectRef), QuotaView)
@@ -129,10 +135,25 @@ class Reads:
         zone: str | None = None,
         backend: str | None = None,
         pool: str | None = None,
+        affinity: Sequence[str] = (),
+        anti_affinity: Sequence[str] = (),
+        affinity_by: str = AffinityBy.POOL,
     ) -> PlacementView:
         """Where a share would go now, with the verdict on every pool. Nothing is reserved."""
-        query = self._query(PlacementQuery, size=size, type=type, zone=zone, backend=backend, pool=pool)
+        query = self._query(
+            PlacementQuery, size=size, type=type, zone=zone, backend=backend, pool=pool,
+            affinity=list(affinity), anti_affinity=list(anti_affinity), affinity_by=affinity_by,
+        )  # fmt: skip
         return await self._wire.read(names.EXPLAIN_PLACEMENT, query, PlacementView)
+
+    async def explain_operation(self, operation: str) -> PlacementView:
+        """Why an operation took its pool, or found none: its decision in full, worked out again from what it saw.
+
+        Raises:
+            NotFound: there is no such operation in the project, or it has placed nothing.
+        """
+        query = self._query(OperationRef, operation=operation)
+        return await self._wire.read(names.EXPLAIN_OPERATION, query, PlacementView)
 
     def findings(self, *, open_only: bool = True) -> AsyncIterator[FindingView]:
         """What the reconciler found; with ``open_only`` only what is not repaired yet."""

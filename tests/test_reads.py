@@ -175,4 +175,21 @@ async def test_quota_pools_and_types_are_shown(world: World) -> None:
     pools = await _ask(world, names.LIST_POOLS, {})
     assert sorted(pool["name"] for pool in pools["items"]) == ["a1", "a2", "b1"]
     types = await _ask(world, names.LIST_SHARE_TYPES, {})
-    assert [row["name"] for row in types["items"]] == ["plain", "ssd", "standard"]
+    assert [row["name"] for row in types["items"]] == ["fast", "plain", "ssd", "standard"]
+    classes = await _ask(world, names.LIST_QOS_CLASSES, {})
+    assert [row["name"] for row in classes["items"]] == ["by-use", "firm", "gold", "silver", "tiny", "wish"]
+    assert classes["items"][2]["document"]["max_iops_per_gib"] == "100"
+    budgets = {pool["name"]: (pool["iops_budget"], pool["throughput_budget"]) for pool in pools["items"]}
+    assert budgets == {"a1": (10_000, 2**30), "a2": (1000, None), "b1": (None, None)}
+
+
+async def test_placement_of_a_type_with_a_class_says_what_each_pool_makes_of_it(world: World) -> None:
+    """Keys and floors are rules like any other."""
+    query = {"project": world.project(), "size": "200 GiB", "type": "fast"}
+    found = await _ask(world, names.EXPLAIN_PLACEMENT, query)
+    assert found["decision"]["request"]["qos"] == "gold"
+    assert "`min_iops`: the pool declares no budget of iops" in found["summary"]
+    rules = {verdict["name"]: verdict["rules"] for verdict in found["decision"]["verdicts"]}
+    assert [rule["ok"] for rule in rules["a1"] if rule["kind"] == "qos"] == [True, True]
+    (failed,) = (rule for rule in rules["a2"] if not rule["ok"])
+    assert (failed["rule"], failed["right"]) == ("floors of iops <= budget", "1000 IOPS")

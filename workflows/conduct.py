@@ -49,6 +49,7 @@ with workflow.unsafe.imports_passed_through():
         MarkInput,
         ObjectPlace,
         OperationStatus,
+        QosAnswer,
     )
     from shareflow.contracts.units import format_duration
     from shareflow.errors import ERRORS_BY_NAME, OperationFailed
@@ -65,6 +66,13 @@ INVENTORY_RETRY = RetryPolicy(
 )
 INVENTORY_TIMEOUT = timedelta(seconds=15)
 BACKEND_ATTEMPTS = 4
+QUICK = (
+    names.BACKEND_CREATE_SHARE,
+    names.BACKEND_RESIZE_SHARE,
+    names.BACKEND_SET_ACCESS_MODE,
+    names.BACKEND_SET_QOS,
+)
+"""Backend steps without a job: they are over within the limit of a call."""
 MAX_ID = 255
 PATIENT_RETRY_FACTOR = 20
 
@@ -306,12 +314,18 @@ class Operation(metaclass=Handlers):
                 found.append(names.BACKEND.value_set(place.backend))
             workflow.upsert_search_attributes(found)
 
-    async def commit(self, *, export_paths: list[str] | None = None, outcome: str = "") -> dict[str, Any]:
+    async def commit(
+        self,
+        *,
+        export_paths: list[str] | None = None,
+        outcome: str = "",
+        qos: dict[str, QosAnswer] | None = None,
+    ) -> dict[str, Any]:
         """The last step. Its transaction is the point of no return of everything before it."""
         self.check_cancelled()
         self._past_return = True
         self.log.start("commit")
-        step = CommitInput(operation=self.id, export_paths=export_paths or [], outcome=outcome)
+        step = CommitInput(operation=self.id, export_paths=export_paths or [], outcome=outcome, qos=qos or {})
         ended = await self._persist(lambda: self.inventory(names.COMMIT, step, Ended))
         self.log.done()
         await self.wake(ended.wake)
@@ -415,7 +429,7 @@ class Operation(metaclass=Handlers):
 
     async def _once(self, activity: str, call: BackendCall, queue: str, title: str) -> BackendAnswer:
         limits = self.limits
-        slow = activity not in (names.BACKEND_CREATE_SHARE, names.BACKEND_RESIZE_SHARE, names.BACKEND_SET_ACCESS_MODE)
+        slow = activity not in QUICK
         try:
             answer: BackendAnswer = await workflow.execute_activity(
                 activity,
@@ -519,6 +533,8 @@ class Operation(metaclass=Handlers):
         epoch: int,
         other: ObjectPlace | None = None,
         mode: str = "",
+        limits: dict[str, int | str] | None = None,
+        required: bool = False,
     ) -> BackendCall:
         """A driver call in this operation's name."""
         return BackendCall(
@@ -530,6 +546,8 @@ class Operation(metaclass=Handlers):
             other=other,
             epoch=epoch,
             mode=mode,
+            limits=limits,
+            required=required,
         )
 
     # -- undo --------------------------------------------------------------------------------------------------------

@@ -27,12 +27,19 @@ def refused_by_pool(error: ActivityError | GaveUp) -> bool:
     )
 
 
+def limits(begun: Begun) -> dict[str, Any]:
+    """What a call that makes the share has to set of its quality of service."""
+    change = begun.qos
+    return {"limits": change.limits, "required": change.required} if change is not None and change.apply else {}
+
+
 class Placed(Operation):
     """An operation that makes an instance on a pool and takes the next-best pool when one refuses."""
 
     async def fill(self, begun: Begun, instance: ObjectPlace) -> BackendAnswer:
-        """Make the instance on its backend."""
-        call = self.call("create", instance, begun.fences, epoch=epoch_of(begun.fences, begun.share_id))
+        """Make the instance on its backend, with its limits."""
+        epoch = epoch_of(begun.fences, begun.share_id)
+        call = self.call("create", instance, begun.fences, epoch=epoch, **limits(begun))
         return await self.backend(
             names.BACKEND_CREATE_SHARE, call, title=f"create on {instance.backend}/{instance.pool}"
         )
@@ -93,4 +100,4 @@ class CreateShare(Placed):
         if begun.status is BeginStatus.ENDED:
             return await self.ended_before(begun)
         made = await self.make(begun)
-        return await self.commit(export_paths=made.export_paths)
+        return await self.commit(export_paths=made.export_paths, qos=made.qos)

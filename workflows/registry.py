@@ -11,6 +11,7 @@ from workflows.forget_share import ForgetShare
 from workflows.reconcile import ReconcileBackend, ReconcileClaims
 from workflows.resize_share import ResizeShare
 from workflows.revert_share import RevertShare
+from workflows.set_share_qos import SetShareQos
 from workflows.unknown_operation import UnknownOperation
 
 WORKFLOWS: tuple[type, ...] = (
@@ -22,6 +23,7 @@ WORKFLOWS: tuple[type, ...] = (
     ResizeShare,
     DeleteShare,
     ForgetShare,
+    SetShareQos,
     ReconcileClaims,
     ReconcileBackend,
     UnknownOperation,

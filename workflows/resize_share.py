@@ -1,4 +1,4 @@
-"""ResizeShare: claim and reserve -> resize on the backend -> commit."""
+"""ResizeShare: claim and reserve -> resize on the backend, with the limits of the new size -> commit."""
 
 from __future__ import annotations
 
@@ -34,15 +34,20 @@ class ResizeShare(Operation):
         epoch = epoch_of(begun.fences, begun.share_id)
         before = share.model_copy(update={"size": begun.old_size})
         after = share.model_copy(update={"size": begun.new_size})
+        # One step and one undo for both: limits that are scaled by the size are never left behind it.
+        change = begun.qos if begun.qos is not None and begun.qos.apply else None
+        old, new = (change.before, change.limits) if change else (None, None)
         self.undo(
             "set the old size",
             names.BACKEND_RESIZE_SHARE,
-            self.call("undo-resize", before, begun.fences, epoch=epoch),
+            self.call("undo-resize", before, begun.fences, epoch=epoch, limits=old),
         )
         self.resume(begun)
-        await self.backend(
+        made = await self.backend(
             names.BACKEND_RESIZE_SHARE,
-            self.call("resize", after, begun.fences, epoch=epoch),
+            self.call(
+                "resize", after, begun.fences, epoch=epoch, limits=new, required=bool(change and change.required)
+            ),
             title=f"resize on {share.backend}/{share.pool}",
         )
-        return await self.commit()
+        return await self.commit(qos=made.qos)

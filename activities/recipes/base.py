@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from sqlalchemy import Connection, RowMapping, select
 
+from activities.placement import Placement
 from inventory import claims, operations, resources, tables
 from inventory.claims import Want
 from inventory.database import deployment_id
@@ -29,8 +30,9 @@ class Recipe(ABC, Generic[Input]):
     kind: ClassVar[str]
     input_model: ClassVar[type[Request]]
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, placement: Placement) -> None:
         self.limits = limits
+        self.placement = placement
 
     def parse(self, operation: OpenOperation) -> Input:
         """The operation's input."""

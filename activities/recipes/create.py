@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Connection, RowMapping, delete
 
-from activities import placement
+from activities import placement, qos
 from activities.recipes.base import Recipe, claim, fence_of, keep_placement, require_status, share_answer
-from dsl.documents import ShareTypeSpec
+from dsl.capacity import Purpose
+from dsl.documents import QosClassSpec, ShareTypeSpec
 from dsl.placement import PlacementRequest
 from inventory import audit, claims, operations, reservations, resources, tables
 from inventory.claims import Want
 from inventory.operations import OpenOperation
 from shareflow import names
 from shareflow.contracts.operations import CreateShareFromSnapshotInput, CreateShareInput
-from shareflow.contracts.steps import Begun, CommitInput, ObjectPlace, PlaceAgainInput
+from shareflow.contracts.steps import Begun, CommitInput, ObjectPlace, PlaceAgainInput, QosChange
 from shareflow.contracts.units import format_size
 from shareflow.errors import DoesNotFit, InvalidInput, NameTaken, StaleClaim
 
@@ -41,6 +42,8 @@ def check_size(spec: ShareTypeSpec, size: int) -> None:
 class _Create(Recipe[Any]):
     """What both ways of making a share have in common."""
 
+    purpose: ClassVar[Purpose] = Purpose.CREATE
+
     def _insert(
         self,
         connection: Connection,
@@ -53,13 +56,13 @@ class _Create(Recipe[Any]):
         source: RowMapping | None = None,
         prefer: str | None = None,
         exclude: Mapping[str, str] | None = None,
-    ) -> tuple[str, ObjectPlace]:
+    ) -> tuple[str, ObjectPlace, QosChange | None]:
         check_name_free(connection, operation.project, request.name)
         check_size(spec, size)
         reservations.reserve_quota(connection, operation.id, operation.project, size=size, shares=1)
-        pool, decision = placement.choose(
-            connection, operation.id, self._wanted(request, spec, size, exclude or {}), prefer=prefer
-        )
+        wished = qos.of_type(connection, spec)
+        wanted = self._wanted(connection, operation, request, spec, wished, size, exclude or {})
+        pool, decision = self.placement.choose(connection, operation.id, wanted, prefer=prefer)
         share = resources.add_share(
             connection,
             operation.actor,
@@ -71,16 +74,37 @@ class _Create(Recipe[Any]):
                 "protocol": spec.protocol,
                 "description": request.description,
                 "source_snapshot_id": source["id"] if source else "",
+                **({"qos_class": wished.name, "qos_version": wished.version} if wished else {}),
             },
         )
         place = resources.add_instance(connection, share, pool, size)
         operations.note(connection, operation.id, share_id=share, waiting_for=None, placement=decision)
-        return share, place
+        return share, place, qos.for_new_share(wished, size, pool)
 
-    @staticmethod
-    def _wanted(request: Creating, spec: ShareTypeSpec, size: int, exclude: Mapping[str, str]) -> PlacementRequest:
+    def _wanted(
+        self,
+        connection: Connection,
+        operation: OpenOperation,
+        request: Creating,
+        spec: ShareTypeSpec,
+        wished: QosClassSpec | None,
+        size: int,
+        exclude: Mapping[str, str],
+    ) -> PlacementRequest:
+        project = operation.project
         return PlacementRequest(
-            size=size, type=spec, zone=request.zone, backend=request.backend, pool=request.pool, exclude=exclude
+            size=size,
+            type=spec,
+            zone=request.zone,
+            backend=request.backend,
+            pool=request.pool,
+            exclude=exclude,
+            qos=wished,
+            purpose=self.purpose,
+            project=project,
+            affinity=placement.neighbours(connection, project, request.affinity, "affinity"),
+            anti_affinity=placement.neighbours(connection, project, request.anti_affinity, "anti_affinity"),
+            affinity_by=request.affinity_by.value,
         )
 
     def place_again(
@@ -98,13 +122,17 @@ class _Create(Recipe[Any]):
         excluded = {**(operation.placement or {}).get("excluded", {}), refusal.pool_id: refusal.reason}
         reservations.void(connection, operation.id, scope="pool", target=refusal.pool_id)
         connection.execute(delete(tables.instances).where(tables.instances.c.id == refusal.instance))
-        pool, decision = placement.choose(
-            connection, operation.id, self._wanted(request, spec, share["size"], excluded)
-        )
+        wished = qos.of_share(connection, share)
+        wanted = self._wanted(connection, operation, request, spec, wished, share["size"], excluded)
+        pool, decision = self.placement.choose(connection, operation.id, wanted)
         place = resources.add_instance(connection, share["id"], pool, share["size"])
-        keep_placement(connection, operation, {**decision, "excluded": excluded})
+        keep_placement(connection, operation, decision)
         return begun.model_copy(
-            update={"instance": place, "clone": begun.clone and self._clones(connection, begun, place)}
+            update={
+                "instance": place,
+                "clone": begun.clone and self._clones(connection, begun, place),
+                "qos": qos.for_new_share(wished, share["size"], pool),
+            }
         )
 
     def _clones(self, connection: Connection, begun: Begun, place: ObjectPlace) -> bool:
@@ -118,9 +146,12 @@ class _Create(Recipe[Any]):
             raise StaleClaim(f"operation {operation.id} has no instance to commit")
         fence = fence_of(begun.fences, begun.share_id)
         resources.set_instance(connection, begun.instance.id, status="available", allocated_bytes=begun.instance.size)
+        columns = {} if begun.qos is None else qos.recorded(begun.qos, outcome.qos)
         share = audit.change(
-            connection, operation.actor, tables.shares, begun.share_id, after="available", epoch=fence.epoch
+            connection, operation.actor, tables.shares, begun.share_id, after="available", epoch=fence.epoch, **columns
         )
+        if begun.qos is not None:
+            qos.settle_floors(connection, begun.instance, begun.qos, outcome.qos)
         resources.set_export_paths(connection, begun.instance.id, share["protocol"], outcome.export_paths)
         reservations.commit(connection, operation.id)
         return share_answer(operation, share, begun.instance, outcome.export_paths)
@@ -140,12 +171,12 @@ class CreateShare(_Create):
     def begin(self, connection: Connection, operation: OpenOperation, request: CreateShareInput) -> Begun:
         """See base class."""
         row = resources.share_type(connection, request.type)
-        share, place = self._insert(
+        share, place, change = self._insert(
             connection, operation, request, placement.type_spec(row), row["version"], request.size
         )
         fence = claims.hold_new(connection, operation.id, "share", share)
         return self.started(
-            connection, operation, share_id=share, share_name=request.name, fences=[fence], instance=place
+            connection, operation, share_id=share, share_name=request.name, fences=[fence], instance=place, qos=change
         )
 
 
@@ -154,6 +185,7 @@ class CreateShareFromSnapshot(_Create):
 
     kind = names.CREATE_SHARE_FROM_SNAPSHOT
     input_model = CreateShareFromSnapshotInput
+    purpose = Purpose.FROM_SNAPSHOT
 
     def begin(self, connection: Connection, operation: OpenOperation, request: CreateShareFromSnapshotInput) -> Begun:
         """See base class."""
@@ -176,7 +208,7 @@ class CreateShareFromSnapshot(_Create):
         pool = resources.pool_row(connection, source.pool_id)
         clones = bool(pool["attributes"].get("clone"))
         exclude = {} if clones or pool["attributes"].get("host_access") else self._unreadable(connection, source)
-        share, place = self._insert(
+        share, place, change = self._insert(
             connection,
             operation,
             request,
@@ -198,6 +230,7 @@ class CreateShareFromSnapshot(_Create):
             source=source,
             snapshot_fences=list(fences),
             clone=clones and place.pool_id == source.pool_id,
+            qos=change,
         )
 
     @staticmethod

@@ -288,11 +288,13 @@ class ForgetShare(Recipe[ForgetShareInput]):
                     pool_id=row["pool_id"],
                     object=row["object"],
                     allocated_bytes=row["allocated_bytes"],
+                    iops_floor=row.get("iops_floor", 0),
+                    throughput_floor=row.get("throughput_floor", 0),
                     operation=operation.id,
                     created_at=now(),
                 )
             )
-            # The bytes stay in the pool's sum: the tombstone carries them from here on.
+            # Bytes and floors stay in the pool's sums: the tombstone carries them from here on.
             connection.execute(
                 tables.export_locations.delete().where(tables.export_locations.c.instance_id == row["id"])
             )

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
-from activities import placement
+from activities import placement, qos
+from activities.picture import kept_back_in
 from activities.recipes.base import Recipe, claim, fence_of, require_status, share_result
 from activities.recipes.create import check_size
+from dsl.capacity import Purpose
 from inventory import audit, operations, reservations, resources, tables
 from inventory.claims import Want
 from inventory.operations import OpenOperation
 from shareflow import names
 from shareflow.contracts.operations import ResizeShareInput
-from shareflow.contracts.steps import Begun, CommitInput
-from shareflow.contracts.units import format_size
-from shareflow.errors import NoPoolFits, StaleClaim
+from shareflow.contracts.steps import Begun, CommitInput, ObjectPlace, QosChange
+from shareflow.errors import StaleClaim
 
 
 class ResizeShare(Recipe[ResizeShareInput]):
@@ -40,14 +41,7 @@ class ResizeShare(Recipe[ResizeShareInput]):
         growth = request.size - share["size"]
         if growth > 0:
             reservations.reserve_quota(connection, operation.id, operation.project, size=growth)
-            if not reservations.reserve_capacity(connection, operation.id, place.pool_id, growth):
-                pool = resources.pool_row(connection, place.pool_id)
-                room = (pool["limit_bytes"] or 0) - pool["allocated_bytes"]
-                raise NoPoolFits(
-                    f"pool {place.pool!r} has {format_size(room)} left, the share needs {format_size(growth)} more",
-                    field="size",
-                    hint="delete something in that pool, or raise its capacity in the backend's spec",
-                )
+        change = self._reserve(connection, operation, share, place, request.size)
         audit.change(connection, operation.actor, tables.shares, share["id"], after="resizing")
         operations.note(connection, operation.id, share_id=share["id"], waiting_for=None)
         return self.started(
@@ -59,7 +53,27 @@ class ResizeShare(Recipe[ResizeShareInput]):
             instance=place,
             old_size=share["size"],
             new_size=request.size,
+            qos=change,
         )
+
+    @staticmethod
+    def _reserve(
+        connection: Connection, operation: OpenOperation, share: RowMapping, place: ObjectPlace, size: int
+    ) -> QosChange | None:
+        """Room for the growth, and for what the share's QoS class comes to at its new size."""
+        growth = size - share["size"]
+        pool = resources.pool_row(connection, place.pool_id)
+        if growth > 0:
+            placement.check_room(pool, growth)
+        kept = kept_back_in(pool, Purpose.EXTEND)
+        spec = qos.of_share(connection, share)
+        if spec is not None:
+            return qos.change_of(connection, operation.id, share, place, spec, size, growth=growth, kept_back=kept)
+        if growth > 0 and not reservations.reserve_capacity(
+            connection, operation.id, place.pool_id, growth, kept_back=kept
+        ):
+            raise resources.no_room(pool, growth, kept)
+        return None
 
     def commit(
         self, connection: Connection, operation: OpenOperation, begun: Begun, outcome: CommitInput
@@ -77,11 +91,14 @@ class ResizeShare(Recipe[ResizeShareInput]):
             after="available",
             epoch=fence.epoch,
             size=begun.new_size,
+            **({} if begun.qos is None else qos.recorded(begun.qos, outcome.qos)),
         )
         resources.resize_instance(connection, begun.instance.id, begun.new_size, growth)
         if growth < 0:
             reservations.give_back_capacity(connection, begun.instance.pool_id, -growth)
             reservations.give_back_quota(connection, operation.project, size=-growth)
+        if begun.qos is not None:
+            qos.settle_floors(connection, begun.instance, begun.qos, outcome.qos)
         reservations.commit(connection, operation.id)
         return share_result(connection, operation, begun.share_id)
 

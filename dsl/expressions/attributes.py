@@ -23,7 +23,7 @@ from dsl.expressions.types import (
     list_of,
     set_of,
 )
-from dsl.expressions.units import UNITS, Number, Refused, parse_quantity, tidy, unit_advice, whole
+from dsl.expressions.units import MAX_DIGITS, UNITS, Number, Refused, parse_quantity, tidy, unit_advice, whole
 from dsl.expressions.values import parse_version
 from dsl.fields import Refusal
 from dsl.problems import shown, suggest
@@ -193,6 +193,8 @@ def _convert_version(value: object, _kind: Type) -> object:
 
 def _convert_number(value: object, kind: Type) -> Number:
     example = f"write {kind} with its unit, like {_EXAMPLES[kind]}" if kind in _EXAMPLES else f"write {kind}"
+    if isinstance(value, Decimal) and not (value.is_finite() and abs(value.adjusted()) <= MAX_DIGITS):
+        raise Refusal(f"the number {_written(value)} cannot be used", "write a smaller number")
     if isinstance(value, int | Decimal | Fraction) and not isinstance(value, bool):
         return _bare_number(Fraction(value), value, kind, example)
     try:

@@ -46,7 +46,7 @@ class Expression:
     type: Type
     names: frozenset[tuple[str, str]]
     warnings: tuple[ExpressionError, ...]
-    evaluate: Callable[[Env], Any]
+    evaluate: Callable[[Env], Any] = field(repr=False, compare=False)
     _code: Code = field(repr=False, compare=False)
 
     def explain(self, env: Env) -> Explanation:

@@ -118,7 +118,9 @@ def _open_operation(
         return _between_error(token, previous, start)
     if accepts <= {"IN", "LIKE", "BETWEEN"} and previous is not None:
         hint = "write `not in`, `not like` or `not between`; or `and not`"
-        return _at(previous, f"`{previous.text}` cannot stand between two values", "another word is missing", hint)
+        return _at(
+            previous, f"`{shown(previous.text, 20)}` cannot stand between two values", "another word is missing", hint
+        )
     question = next((word for word in before if word.text == "?"), None)
     if question is not None:
         return _at(question, "there is no `? :`", "not a sign of the language", _TERNARY, "S307")

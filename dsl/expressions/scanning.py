@@ -20,7 +20,7 @@ _WORD = re.compile(
     | (?P<comment>\#[^\n]*)
     | (?P<text>"[^"\n]*"|'[^'\n]*')
     | (?P<quote>["'])
-    | (?P<number>[0-9][0-9A-Za-z_.]*)
+    | (?P<number>[0-9][0-9_.]*)
     | (?P<name>[A-Za-z_][A-Za-z0-9_.]*)
     | (?P<open>[(\[])
     | (?P<close>[)\]])

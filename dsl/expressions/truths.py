@@ -6,16 +6,14 @@ Three values: True, False, and None for unknown. A comparison with an unknown si
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Mapping
-from math import gcd
 from typing import Any, NamedTuple
 
-from dsl.expressions.closures import Ratio, Reason, Run, Why, multiplied, ratio, read, together, value, why
+from dsl.expressions.closures import Reason, Run, Why, together, value, why
+from dsl.expressions.deciding import SIGNS, Simple, all_of, alone, any_of, relation, simple
 from dsl.expressions.patterns import matcher
 from dsl.expressions.typed import Constant, Has, Likeness, Logic, Membership, Negation, Range, Read, Relation, Typed
 from dsl.expressions.types import TEXT, Env, Kind, Type, list_of
-from dsl.expressions.values import fits
 
 
 class Comparison(NamedTuple):
@@ -44,6 +42,9 @@ class Comparison(NamedTuple):
     right_type: Type | None = None
 
 
+# As many are made as there are comparisons and pools; this way takes half the time of a call of the class.
+_new = tuple.__new__
+
 Explain = Callable[[Env, list[Comparison]], Any]
 
 
@@ -55,23 +56,14 @@ class Code(NamedTuple):
         explain: decides, and appends every comparison.
         why: why it is unknown.
         compound: whether comparisons are inside, so that it is recorded where it is a side of another.
+        simple: the same as ``run``, as data.
     """
 
     run: Run
     explain: Explain
     why: Why
     compound: bool
-
-
-_SIGNS: dict[str, Callable[[Any, Any], bool]] = {
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-_MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+    simple: Simple | None = None
 
 
 def compiled(node: Typed, text: str) -> Code:
@@ -91,36 +83,8 @@ def _logic(node: Logic, text: str) -> Code:
     def reasons(env: Env) -> tuple[Reason, ...]:
         return together([code.why for code in codes if code.run(env) is None])(env)
 
-    runs = tuple(code.run for code in codes)
-    return Code(_any_of(runs) if decided else _all_of(runs), explain, reasons, compound=True)
-
-
-def _all_of(runs: tuple[Run, ...]) -> Run:
-    def run(env: Env) -> bool | None:
-        verdict: bool | None = True
-        for one in runs:
-            found = one(env)
-            if not found:
-                if found is False:
-                    return False
-                verdict = None
-        return verdict
-
-    return run
-
-
-def _any_of(runs: tuple[Run, ...]) -> Run:
-    def run(env: Env) -> bool | None:
-        verdict: bool | None = False
-        for one in runs:
-            found = one(env)
-            if found:
-                return True
-            if found is None:
-                verdict = None
-        return verdict
-
-    return run
+    parts = [code.simple or code.run for code in codes]
+    return Code(any_of(parts) if decided else all_of(parts), explain, reasons, compound=True)
 
 
 def _negation(node: Negation, text: str) -> Code:
@@ -161,7 +125,7 @@ def _recording(
             seen.append(Comparison(source, one, other, None, start, end, reason, absent, left_type, right_type))
             return None
         verdict = decide(one, other)
-        seen.append(Comparison(source, one, other, verdict, start, end, "", (), left_type, right_type))
+        seen.append(_new(Comparison, (source, one, other, verdict, start, end, "", (), left_type, right_type)))
         return verdict
 
     def run(env: Env) -> bool | None:
@@ -185,80 +149,31 @@ def _side(node: Typed, text: str) -> Code:
 
 def _relation(node: Relation, text: str) -> Code:
     sides = _side(node.left, text), _side(node.right, text)
-    sign = _SIGNS[node.sign]
-    code = _recording(node, text, sides, (node.left.type, node.right.type), sign)
-    if node.left.type.kind is Kind.NUMBER:
-        return code._replace(run=_number_relation(node))
-    if isinstance(node.left, Read) and isinstance(node.right, Constant) and isinstance(node.right.value, str):
-        return code._replace(run=_read_against(sign, node.left, node.right.value))
-    return code
+    code = _recording(node, text, sides, (node.left.type, node.right.type), SIGNS[node.sign])
+    fast = relation(node)
+    if isinstance(fast, Simple) and isinstance(node.left, Read) and isinstance(node.right, Constant):
+        code = code._replace(explain=_explain_read(node, node.left, node.right, code.explain, text))
+    if isinstance(fast, Simple):
+        return code._replace(run=alone(fast), simple=fast)
+    return code._replace(run=fast) if fast is not None else code
 
 
-def _number_relation(node: Relation) -> Run:
-    """Compares without dividing: a / b < c / d is a * d < c * b for a positive b * d. Constants are folded before."""
-    left, right, sign = ratio(node.left), ratio(node.right), node.sign
-    if not left.factors and not left.divisors:
-        left, right, sign = right, left, _MIRRORED[sign]
-    times, other = left.above * right.below, right.above * left.below
-    common = gcd(times, other) or 1
-    times, other = times // common, other // common
-    decide = _SIGNS[sign]
-    if left.divisors or right.divisors:
-        return _divided_relation(decide, left._replace(above=times), right._replace(above=other))
-    first = left.factors[0] if len(left.factors) == 1 else None
-    if isinstance(first, Read) and not right.factors:
-        return _read_against(decide, first, other) if times == 1 else _fraction_against(decide, first, times, other)
-    run_left, run_right = multiplied(times, left.factors), multiplied(other, right.factors)
+def _explain_read(node: Relation, left: Read, right: Constant, otherwise: Explain, text: str) -> Explain:
+    """The recording form of the most common comparison, an attribute with a literal, in one call."""
+    namespace, name, fast, test, decide, constant = simple(left, SIGNS[node.sign], right.value)
+    source, start, end = " ".join(text[node.start : node.end].split()), node.start, node.end
+    left_type, right_type = left.type, right.type
 
-    def run(env: Env) -> bool | None:
-        one = run_left(env)
-        if one is None:
-            return None
-        against = run_right(env)
-        return None if against is None else decide(one, against)
+    def explain(env: Env, seen: list[Comparison]) -> bool | None:
+        found = env[namespace].get(name)
+        if found.__class__ is not fast and not test(found):
+            unknown: bool | None = otherwise(env, seen)
+            return unknown
+        verdict = decide(found, constant)
+        seen.append(_new(Comparison, (source, found, constant, verdict, start, end, "", (), left_type, right_type)))
+        return verdict
 
-    return run
-
-
-def _divided_relation(decide: Callable[[Any, Any], bool], left: Ratio, right: Ratio) -> Run:
-    run_left, run_right = multiplied(left.above, left.factors), multiplied(right.above, right.factors)
-    below_left, below_right = multiplied(1, left.divisors), multiplied(1, right.divisors)
-
-    def run(env: Env) -> bool | None:
-        one, other = run_left(env), run_right(env)
-        low, high = below_left(env), below_right(env)
-        if one is None or other is None or not low or not high:
-            return None
-        if (low < 0) is not (high < 0):
-            one, other = -one, -other
-        return decide(one * abs(high), other * abs(low))
-
-    return run
-
-
-def _read_against(decide: Callable[[Any, Any], bool], node: Read, constant: object) -> Run:
-    """The most common comparison, an attribute with a literal, in one call."""
-    index, name, test = node.index, node.name, fits(node.type)
-    fast = {Kind.NUMBER: int, Kind.TEXT: str}.get(node.type.kind)
-
-    def run(env: Env) -> bool | None:
-        found = env[index].get(name)
-        if found.__class__ is fast or test(found):
-            return decide(found, constant)
-        return None
-
-    return run
-
-
-def _fraction_against(decide: Callable[[Any, Any], bool], node: Read, times: int, constant: int) -> Run:
-    """An attribute times a number with a constant; whole numbers only, as arithmetic on fractions is slow."""
-    run_read = read(node)
-
-    def run(env: Env) -> bool | None:
-        found = run_read(env)
-        return None if found is None else decide(found.numerator * times, found.denominator * constant)
-
-    return run
+    return explain
 
 
 def _membership(node: Membership, text: str) -> Code:
@@ -345,7 +260,8 @@ def _value(node: Typed, text: str) -> Code:
         seen.append(Comparison(source, found, None, found, start, end, reason, absent, kind))
         return found
 
-    return Code(run, explain, reasons, compound=False)
+    fast = simple(node, SIGNS["=="], constant=True) if isinstance(node, Read) else None
+    return Code(run, explain, reasons, compound=False, simple=fast)
 
 
 _COMPILERS: Mapping[type[Typed], Callable[..., Code]] = {

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple
 
-from dsl.qos.budget import Floors
 from dsl.qos.keys import QosKeys
-from shareflow.contracts.qos import BURSTS, FLOORS, LIMITS, MAX_IOPS, MAX_THROUGHPUT, dimension, format_limit
+from shareflow.contracts.qos import BURSTS, FLOORS, LIMITS, MAX_IOPS, MAX_THROUGHPUT, Floors, dimension, format_limit
 from shareflow.contracts.units import format_size
 
 GIB = 2**30

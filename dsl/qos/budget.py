@@ -4,18 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from shareflow.contracts.qos import DIMENSIONS, format_limit
-
-
-class Floors(NamedTuple):
-    """Floors of a share, or a sum of floors: IOPS and bytes per second."""
-
-    iops: int = 0
-    throughput: int = 0
-
-    def beyond(self, other: Floors) -> Floors:
-        """What this has more than another one, nothing where it has less."""
-        return Floors(max(self.iops - other.iops, 0), max(self.throughput - other.throughput, 0))
+from shareflow.contracts.qos import DIMENSIONS, Floors, format_limit
 
 
 class Budget(NamedTuple):
@@ -25,7 +14,6 @@ class Budget(NamedTuple):
     throughput: int | None = None
 
 
-NO_FLOORS = Floors()
 NO_BUDGET = Budget()
 
 

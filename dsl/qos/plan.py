@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dsl.qos.arithmetic import Effective, floors
-from dsl.qos.budget import NO_BUDGET, NO_FLOORS, Budget, Floors
+from dsl.qos.budget import NO_BUDGET, Budget
 from dsl.qos.keys import QosKeys
-from shareflow.contracts.qos import DIMENSIONS, LIMITS, KeyVerdict, Verdict
+from shareflow.contracts.qos import DIMENSIONS, LIMITS, NO_FLOORS, Floors, KeyVerdict, Verdict
 
 
 @dataclass(frozen=True, slots=True)

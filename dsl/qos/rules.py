@@ -8,9 +8,9 @@ from typing import Protocol
 from dsl.decision import Kind, RuleResult
 from dsl.documents import QosClassSpec
 from dsl.qos.arithmetic import Effective, effective, floors
-from dsl.qos.budget import Budget, Floors, fits_budget
+from dsl.qos.budget import Budget, fits_budget
 from dsl.qos.plan import PoolQos, plan
-from shareflow.contracts.qos import DIMENSIONS, format_limit
+from shareflow.contracts.qos import DIMENSIONS, Floors, format_limit
 
 
 class HasQos(Protocol):

@@ -57,7 +57,11 @@ def _reason(value: object) -> str:
     raise Refusal("a reason is a part of its text, or true for any", "write words of it, like `lacks`")
 
 
-Reason = Annotated[str, PlainValidator(_reason), WithJsonSchema({"type": ["string", "boolean"], "examples": ["lacks"]})]
+Reason = Annotated[
+    str,
+    PlainValidator(_reason),
+    WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, {"const": True}], "examples": ["lacks"]}),
+]
 Pools = Annotated[tuple[PoolName, ...], Field(strict=False, min_length=1, max_length=10_000)]
 
 

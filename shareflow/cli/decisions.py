@@ -9,12 +9,13 @@ from shareflow.cli.output import print_line, print_table, safe
 from shareflow.contracts.units import format_size
 
 
-def show_decision(decision: Mapping[str, Any], *, pools: Sequence[str] = ()) -> None:
+def show_decision(decision: Mapping[str, Any], *, pools: Sequence[str] = (), failures_only: bool = False) -> None:
     """Print a decision, whole or in the bounded form that is kept with operations.
 
     Args:
         decision: its plain form; fields that are missing are not shown.
         pools: only these, by id, name or ``backend/name``; empty shows all that the decision holds.
+        failures_only: of the rules only those that do not hold.
     """
     print_line(decision.get("text", ""), style="bold")
     ranked = list(decision.get("ranked", []))
@@ -24,7 +25,11 @@ def show_decision(decision: Mapping[str, Any], *, pools: Sequence[str] = ()) -> 
             continue
         print_line()
         print_line(f"{title}: {_outcome(verdict, ranked)} ({safe(verdict.get('reason', ''))})")
-        print_table(("  rule", "has", "wants", "", "from"), map(_rule, verdict.get("rules", [])), empty="  no rules")
+        rules = [rule for rule in verdict.get("rules", []) if not (failures_only and rule.get("ok"))]
+        rows = [row for rule in rules for row in _rows(rule)]
+        print_table(("  rule", "has", "wants", "", "from"), rows, empty="  it fails nothing")
+        if verdict.get("scores"):
+            _show_scores(verdict)
 
 
 def _verdicts(decision: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -41,15 +46,33 @@ def _outcome(verdict: Mapping[str, Any], ranked: Sequence[Any]) -> str:
     return f"kept, rank {ranked.index(pool) + 1}" if pool in ranked else "kept"
 
 
-def _rule(rule: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
-    unit = rule.get("unit", "")
+def _show_scores(verdict: Mapping[str, Any]) -> None:
+    rows = [
+        (f"  {one['preference']}", one["raw"], f"{one['normalised']:.3f}", str(one["weight"]), f"{one['weighted']:.1f}")
+        for one in verdict["scores"]
+    ]
+    rows.append(("  score", "", "", "", f"{verdict['score']:.1f}"))
+    print_table(("  preference", "raw", "0 to 1", "weight", "score"), rows, empty="")
+
+
+def _rows(rule: Mapping[str, Any]) -> list[tuple[str, str, str, str, str]]:
+    """A rule, and below it each of its comparisons when there are several."""
+    unit, compared = rule.get("unit", ""), rule.get("comparisons", [])
     left, right = _side(rule.get("left"), unit), _side(rule.get("right"), unit)
-    return (f"  {rule.get('rule', '')}", left, right, "ok" if rule.get("ok") else "fails", rule.get("position", ""))
+    fails = "fails" if rule.get("enforced", True) else "fails (advice)"
+    if len(compared) > 1:
+        left = right = ""
+    row = (f"  {rule.get('rule', '')}", left, right, "ok" if rule.get("ok") else fails, rule.get("position", ""))
+    below = compared if len(compared) > 1 else []
+    return [row, *((f"    {one['text']}", one["left"], one["right"], _VERDICTS[one["verdict"]], "") for one in below)]
+
+
+_VERDICTS = {True: "ok", False: "fails", None: "unknown"}
 
 
 def _side(value: Any, unit: str) -> str:
     if value is None:
-        return "no limit" if unit == "B" else "absent"
+        return "unknown" if unit == "B" else "absent"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):

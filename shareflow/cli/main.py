@@ -27,7 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.callback()(global_options)
-for group in (share.app, op.app, views.pool, views.kind, views.quota, spec.app):
+for group in (share.app, op.app, views.pool, views.kind, views.qos, views.quota, spec.app):
     app.add_typer(group)
 embedded.register(app)
 command(app, "findings", example="shareflow findings --all")(views.findings)

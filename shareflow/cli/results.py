@@ -6,12 +6,14 @@ from typing import Any
 
 from shareflow.cli.common import Cli, Start
 from shareflow.cli.output import moment, print_fields, print_json, print_line
+from shareflow.cli.quality import qos_fields
 from shareflow.cli.waiting import follow
 from shareflow.client import kebab
 from shareflow.contracts.operations import (
     DeleteShareResult,
     ForgetShareResult,
     OperationResult,
+    SetShareQosResult,
     ShareResult,
     SnapshotResult,
 )
@@ -71,6 +73,8 @@ def show_result(cli: Cli, result: OperationResult) -> None:
             }
         case DeleteShareResult():
             fields = _deleted(result)
+        case SetShareQosResult():
+            fields = {"share": result.name, "id": result.share_id, **(qos_fields(result.qos) or {"qos class": "none"})}
         case ForgetShareResult():
             left = {f"left behind {number}": name for number, name in enumerate(result.left_behind, 1)}
             fields = {"forgotten": result.name, "id": result.share_id, **left}

@@ -9,6 +9,8 @@ import typer
 from shareflow.cli.common import Cli, Start, command
 from shareflow.cli.listing import Limit, show_list
 from shareflow.cli.output import moment, print_fields, print_json, print_line, print_table, size, status, text
+from shareflow.cli.quality import qos_fields
+from shareflow.contracts.operations import AffinityBy
 from shareflow.errors import NotFound
 
 app = typer.Typer(name="share", help="Shares and their snapshots.", no_args_is_help=True)
@@ -22,6 +24,9 @@ Size = Annotated[str, typer.Option("--size", help="like '10 GiB', or whole bytes
 Zone = Annotated[str | None, typer.Option(help="only pools of this zone")]
 Backend = Annotated[str | None, typer.Option(help="only pools of this backend")]
 Pool = Annotated[str | None, typer.Option(help="only this pool")]
+Affinity = Annotated[list[str] | None, typer.Option(help="near to this share; may be repeated")]
+AntiAffinity = Annotated[list[str] | None, typer.Option(help="apart from this share; may be repeated")]
+AffinityLevel = Annotated[AffinityBy, typer.Option(help="what near means: the same pool, backend or zone")]
 Description = Annotated[str, typer.Option(help="free text, at most 255 characters")]
 
 
@@ -78,6 +83,7 @@ async def show(
             "size": size(found.size),
             "type": f"{found.type} (version {found.type_version})",
             "pool": f"{found.backend}/{found.pool}",
+            **qos_fields(found.qos),
             "description": found.description,
             "snapshots": found.snapshots,
             "made from snapshot": found.source_snapshot_id,
@@ -99,13 +105,17 @@ async def create(
     zone: Zone = None,
     backend: Backend = None,
     pool: Pool = None,
+    affinity: Affinity = None,
+    anti_affinity: AntiAffinity = None,
+    affinity_by: AffinityLevel = AffinityBy.POOL,
     description: Description = "",
 ) -> None:
     """Make an empty share."""
     async with cli.shares() as shares:
         operation = await shares.create(
-            name, amount, kind, zone=zone, backend=backend, pool=pool, description=description, **start.options
-        )
+            name, amount, kind, zone=zone, backend=backend, pool=pool, affinity=affinity or (),
+            anti_affinity=anti_affinity or (), affinity_by=affinity_by, description=description, **start.options,
+        )  # fmt: skip
         await cli.conclude(start, operation, name)
 
 
@@ -124,12 +134,16 @@ async def create_from_snapshot(
     zone: Zone = None,
     backend: Backend = None,
     pool: Pool = None,
+    affinity: Affinity = None,
+    anti_affinity: AntiAffinity = None,
+    affinity_by: AffinityLevel = AffinityBy.POOL,
     description: Description = "",
 ) -> None:
     """Make a share with the content of a snapshot, in any pool that fits."""
     async with cli.shares() as shares:
         operation = await shares.create_from_snapshot(
             name, share, snapshot, size=amount, type=kind, zone=zone, backend=backend, pool=pool,
+            affinity=affinity or (), anti_affinity=anti_affinity or (), affinity_by=affinity_by,
             description=description, **start.options,
         )  # fmt: skip
         await cli.conclude(start, operation, name)
@@ -199,6 +213,20 @@ async def resize(
     async with cli.shares() as shares:
         operation = await shares.resize(share, amount, **start.options)
         await cli.conclude(start, operation, f"{share} to {amount}")
+
+
+@command(app, "qos", example="shareflow share qos home gold", starts=True)
+async def qos(
+    cli: Cli,
+    start: Start,
+    *,
+    share: Share,
+    name: Annotated[str, typer.Argument(metavar="CLASS", help="see `shareflow qos list`; none takes the limits away")],
+) -> None:
+    """Give a share a QoS class in its current version, or none."""
+    async with cli.shares() as shares:
+        operation = await shares.set_qos(share, None if name == "none" else name, **start.options)
+        await cli.conclude(start, operation, f"{share} to {name}")
 
 
 @command(app, "delete", example="shareflow share delete home --retention '1 d'", starts=True)

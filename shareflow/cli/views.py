@@ -1,4 +1,4 @@
-"""``shareflow pool|type|quota|findings|audit``: what there is beside shares."""
+"""``shareflow pool|type|qos|quota|findings|audit``: what there is beside shares."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import typer
 from shareflow.cli.common import Cli, command
 from shareflow.cli.listing import Limit, show_list
 from shareflow.cli.output import moment, print_json, print_table, size
+from shareflow.cli.quality import class_keys
 
 pool = typer.Typer(name="pool", help="Pools and their room.", no_args_is_help=True)
 kind = typer.Typer(name="type", help="Share types.", no_args_is_help=True)
+qos = typer.Typer(name="qos", help="QoS classes.", no_args_is_help=True)
 quota = typer.Typer(name="quota", help="A project's limits.", no_args_is_help=True)
 
 
@@ -45,6 +47,18 @@ async def type_list(cli: Cli) -> None:
         return
     rows = ((t.name, t.version, t.description) for t in found)
     print_table(("NAME", "VERSION", "DESCRIPTION"), rows, empty="No share types.")
+
+
+@command(qos, "list", example="shareflow qos list")
+async def qos_list(cli: Cli) -> None:
+    """The QoS classes that a share can be given: `shareflow share qos SHARE CLASS`."""
+    async with cli.shares() as shares:
+        found = await shares.qos_classes()
+    if cli.json:
+        print_json(found)
+        return
+    rows = ((c.name, c.version, " ".join(class_keys(c.document)), c.description) for c in found)
+    print_table(("NAME", "VERSION", "KEYS", "DESCRIPTION"), rows, empty="No QoS classes.")
 
 
 @command(quota, "show", example="shareflow quota show --project default")

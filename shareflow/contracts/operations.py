@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import Field
 
 from shareflow.contracts.base import Duration, Name, ResourceRef, Size, StrictModel, Text
+from shareflow.contracts.qos import QosView
 
 
 class OnBusy(StrEnum):
@@ -47,23 +48,41 @@ class Request(StrictModel):
     on_busy: Annotated[OnBusy, Field(strict=False)] = OnBusy.QUEUE
 
 
-class CreateShareInput(Request):
-    """Make an empty share.
+class AffinityBy(StrEnum):
+    """What near means: in the same pool, on the same backend, or in the same zone."""
+
+    POOL = "pool"
+    BACKEND = "backend"
+    ZONE = "zone"
+
+
+class PlacedRequest(Request):
+    """What every operation's input has that places a share.
 
     Attributes:
         pool, backend, zone: pin the placement; otherwise the best fitting pool is taken.
+        affinity, anti_affinity: shares of the project that the new one is to be near to, or apart from.
+        affinity_by: what near means.
     """
+
+    zone: Name | None = None
+    backend: Name | None = None
+    pool: Name | None = None
+    affinity: Annotated[list[ResourceRef], Field(max_length=16)] = Field(default_factory=list)
+    anti_affinity: Annotated[list[ResourceRef], Field(max_length=16)] = Field(default_factory=list)
+    affinity_by: Annotated[AffinityBy, Field(strict=False)] = AffinityBy.POOL
+
+
+class CreateShareInput(PlacedRequest):
+    """Make an empty share."""
 
     name: Name
     size: Size
     type: Name = "standard"
-    zone: Name | None = None
-    backend: Name | None = None
-    pool: Name | None = None
     description: Text = ""
 
 
-class CreateShareFromSnapshotInput(Request):
+class CreateShareFromSnapshotInput(PlacedRequest):
     """Make a share with the content of a snapshot.
 
     Attributes:
@@ -77,9 +96,6 @@ class CreateShareFromSnapshotInput(Request):
     snapshot: ResourceRef
     size: Size | None = None
     type: Name | None = None
-    zone: Name | None = None
-    backend: Name | None = None
-    pool: Name | None = None
     description: Text = ""
 
 
@@ -110,6 +126,17 @@ class ResizeShareInput(Request):
 
     share: ResourceRef
     size: Size
+
+
+class SetShareQosInput(Request):
+    """Give a share another QoS class, in its current version; the values are those of the share's size now.
+
+    Attributes:
+        qos: name of the class, or null for none.
+    """
+
+    share: ResourceRef
+    qos: Name | None
 
 
 class DeleteShareInput(Request):
@@ -173,6 +200,14 @@ class ShareResult(OperationResult):
     pool: str
     backend: str
     export_locations: list[str]
+
+
+class SetShareQosResult(OperationResult):
+    """The share's quality of service after the operation; null without a class."""
+
+    share_id: str
+    name: str
+    qos: QosView | None
 
 
 class SnapshotResult(OperationResult):

@@ -55,6 +55,20 @@ class KeyVerdict(NamedTuple):
     reason: str = ""
 
 
+class Floors(NamedTuple):
+    """Floors of a share, or a sum of floors: IOPS and bytes per second."""
+
+    iops: int = 0
+    throughput: int = 0
+
+    def beyond(self, other: Floors) -> Floors:
+        """What this has more than another one, nothing where it has less."""
+        return Floors(max(self.iops - other.iops, 0), max(self.throughput - other.throughput, 0))
+
+
+NO_FLOORS: Final = Floors()
+
+
 class QosKeyView(StrictModel):
     """One key of a share's quality of service.
 

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import Field
 
 from shareflow.contracts.base import Name, ResourceRef, Size, StrictModel, Text
-from shareflow.contracts.operations import OperationState
+from shareflow.contracts.operations import AffinityBy, OperationState
+from shareflow.contracts.qos import QosView
 from shareflow.contracts.steps import Failure
 
 PAGE_LIMIT = 1000
@@ -26,6 +27,7 @@ class ShareStatus(StrEnum):
     RECYCLE_BIN = "recycle-bin"
     RESTORING = "restoring"
     PURGING = "purging"
+    SETTING_QOS = "setting-qos"
 
 
 class SnapshotStatus(StrEnum):
@@ -133,6 +135,9 @@ class PlacementQuery(StrictModel):
     zone: Name | None = None
     backend: Name | None = None
     pool: Name | None = None
+    affinity: Annotated[list[ResourceRef], Field(max_length=16)] = Field(default_factory=list)
+    anti_affinity: Annotated[list[ResourceRef], Field(max_length=16)] = Field(default_factory=list)
+    affinity_by: Annotated[AffinityBy, Field(strict=False)] = AffinityBy.POOL
 
 
 class ExportLocation(StrictModel):
@@ -162,6 +167,7 @@ class ShareView(StrictModel):
     Attributes:
         operation: the operation that holds it now, or empty.
         purge_at: when it goes for good, while in the recycle bin.
+        qos: its QoS class, what that comes to, and what the backend makes of each key; None without a class.
     """
 
     id: str
@@ -182,6 +188,7 @@ class ShareView(StrictModel):
     export_locations: list[ExportLocation] = []
     instances: list[InstanceView] = []
     snapshots: int = 0
+    qos: QosView | None = None
 
 
 class SnapshotView(StrictModel):
@@ -227,7 +234,12 @@ class OperationView(StrictModel):
 
 
 class PoolView(StrictModel):
-    """A pool: what it may hold, what is allocated in it, and what it reports of itself. Bytes."""
+    """A pool: what it may hold, what is allocated in it, and what it reports of itself. Bytes.
+
+    Attributes:
+        iops_budget, throughput_budget: floors that it can promise, in IOPS and bytes per second; None: none at all.
+        iops_promised, throughput_promised: floors that it has promised or reserved.
+    """
 
     id: str
     backend: str
@@ -239,10 +251,23 @@ class PoolView(StrictModel):
     free_bytes: int | None
     reachable: bool
     attributes: dict[str, Any]
+    iops_budget: int | None = None
+    iops_promised: int = 0
+    throughput_budget: int | None = None
+    throughput_promised: int = 0
 
 
 class ShareTypeView(StrictModel):
     """A share type that can be asked for."""
+
+    name: str
+    version: str
+    description: str
+    document: dict[str, Any]
+
+
+class QosClassView(StrictModel):
+    """A QoS class that a share can be given."""
 
     name: str
     version: str
@@ -266,7 +291,7 @@ class FindingView(StrictModel):
     """Something the reconciler found and did not repair by itself, or repaired and reports.
 
     Attributes:
-        kind: orphan-object, missing-object, half-made-object, differing-size, unreachable-backend, forgotten-object ...
+        kind: orphan-object, missing-object, half-made-object, differing-size, differing-qos, unreachable-backend ...
         repaired: it is over; kept for the record.
     """
 

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from shareflow.contracts.base import StrictModel
 from shareflow.contracts.operations import OperationState
+from shareflow.contracts.qos import QosView, Verdict
 
 
 class Fence(StrictModel):
@@ -83,6 +84,35 @@ class Failure(StrictModel):
     field: str = ""
 
 
+class QosAnswer(StrictModel):
+    """What a backend made of one key; ``value`` is what it enforces, None when it does not."""
+
+    verdict: Annotated[Verdict, Field(strict=False)]
+    value: int | str | None = None
+    reason: str = ""
+
+
+class QosChange(StrictModel):
+    """What an operation changes of a share's quality of service.
+
+    Attributes:
+        limits: what the backend is asked to enforce.
+        before: what it was asked to enforce before; an undo sets it again.
+        apply: the backend has to be asked.
+        required: a key that is not enforced ends the operation.
+        planned: what the share will show, with the verdicts that are known without the backend; None without a class.
+        floors, floors_before: IOPS and bytes per second that the pool promises.
+    """
+
+    limits: dict[str, int | str] = {}
+    before: dict[str, int | str] = {}
+    apply: bool = True
+    required: bool = False
+    planned: QosView | None = None
+    floors: list[int] = [0, 0]
+    floors_before: list[int] = [0, 0]
+
+
 class Begun(StrictModel):
     """Answer to a begin.
 
@@ -95,6 +125,7 @@ class Begun(StrictModel):
         clone: content comes by the backend's own clone, not by the mover.
         withhold: the backend can cut clients off.
         items: further objects (a deleted share's snapshots).
+        qos: what becomes of the share's quality of service; None when it has none and gets none.
     """
 
     status: Annotated[BeginStatus, Field(strict=False)]
@@ -122,6 +153,7 @@ class Begun(StrictModel):
     purge_at: datetime | None = None
     tree: list[dict[str, Any]] = []
     frees_bytes: int = 0
+    qos: QosChange | None = None
 
 
 class PlaceAgainInput(StrictModel):
@@ -139,6 +171,7 @@ class CommitInput(StrictModel):
     operation: str
     export_paths: list[str] = []
     outcome: str = ""
+    qos: dict[str, QosAnswer] = {}
 
 
 class AbortInput(StrictModel):
@@ -208,7 +241,8 @@ class BackendCall(StrictModel):
         target: the object that changes.
         other: the second object of the call (snapshot of a clone or a revert, share of a snapshot).
         mode: access mode to set.
-        undo: the call takes something back; it is made even if the operation is being cancelled.
+        limits: quality of service to set, after the call's own work; None leaves it as it is.
+        required: a limit that is not enforced fails the call.
     """
 
     operation: str
@@ -220,14 +254,20 @@ class BackendCall(StrictModel):
     epoch: int
     mode: str = ""
     poll: float = 0.5
+    limits: dict[str, int | str] | None = None
+    required: bool = False
 
 
 class BackendAnswer(StrictModel):
-    """What a driver call gave. ``done`` is False when a stopped job had not been over first."""
+    """What a driver call gave. ``done`` is False when a stopped job had not been over first.
+
+    ``qos`` holds the verdict of every limit that the call was to set.
+    """
 
     size: int = 0
     export_paths: list[str] = []
     done: bool = True
+    qos: dict[str, QosAnswer] = {}
 
 
 class JobProgress(StrictModel):

@@ -158,11 +158,23 @@ def fake_specs(directory: Path) -> Path:
     documents: Sequence[Mapping[str, Any]] = (
         {"kind": "ShareType", "name": "standard", "description": "anything", "retention": "7 d"},
         {
+            "kind": "QosClass",
+            "name": "gold",
+            "description": "quick",
+            "max_iops_per_gib": 10,
+            "max_throughput": "1 MiB/s",
+        },
+        {
             "kind": "Backend",
             "name": "slow",
             "driver": "fake",
             "slots": 4,
-            "options": {"store": "disk", "path": str(directory / "array"), "snapshot_seconds": SNAPSHOT_SECONDS},
+            "options": {
+                "store": "disk",
+                "path": str(directory / "array"),
+                "snapshot_seconds": SNAPSHOT_SECONDS,
+                "qos_rounding": "decimal",
+            },
             "pools": [
                 {"name": "p1", "zone": "a", "options": {"capacity": "10 GiB"}},
                 {"name": "p2", "zone": "b", "options": {"capacity": "8 GiB"}},

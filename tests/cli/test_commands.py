@@ -63,6 +63,27 @@ def test_life_of_a_share(up: Up) -> None:
     assert up.run("share", "list", "--deleted").out == "The recycle bin is empty.\n"
 
 
+def test_quality_of_service_of_a_share(up: Up, home: str) -> None:
+    """Given by name, shown with a verdict per key, taken away with none; an unknown class names the known ones."""
+    given = up.json("share", "qos", home, "gold")
+    assert {key["key"]: key["verdict"] for key in given["qos"]["keys"]} == {
+        "max_iops": "exact", "max_throughput": "rounded",
+    }  # fmt: skip
+    lines = [" ".join(line.split()) for line in up.run("share", "show", home).out.splitlines()]
+    assert any(line.startswith("qos class gold (version ") and line.endswith(", required)") for line in lines)
+    assert "max_iops 10 IOPS (exact); 10 IOPS per GiB x 1 GiB provisioned = 10 IOPS" in lines
+    assert any(line.startswith("max_throughput 1 MiB/s (rounded to 976.56 KiB/s: the array counts") for line in lines)
+    assert "qos class none" in " ".join(up.run("share", "qos", home, "none").out.split())
+    assert up.json("share", "show", home)["qos"] is None
+    unknown = up.run("share", "qos", home, "golt")
+    assert unknown.code != exits.OK
+    assert "there is no QoS class 'golt'" in unknown.err
+    assert "classes: gold" in unknown.err
+    listed = " ".join(up.run("qos", "list").out.split())
+    assert "max_iops_per_gib=10 max_throughput=1 MiB/s quick" in listed
+    assert [one["name"] for one in up.json("qos", "list")] == ["gold"]
+
+
 def test_other_views(up: Up, home: str) -> None:
     """Pools, types, quota, findings, audit and placement print tables and JSON."""
     assert {pool["name"] for pool in up.json("pool", "list")} == {"p1", "p2"}

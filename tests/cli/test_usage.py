@@ -41,11 +41,24 @@ def test_every_command_of_the_product_is_there() -> None:
     """The list of commands only grows."""
     words = {" ".join(path) for path in command_paths()}
     shares = (
-        "list show create create-from-snapshot snapshot delete-snapshot snapshots revert resize delete restore forget"
+        "list show create create-from-snapshot snapshot delete-snapshot snapshots revert resize qos delete restore "
+        "forget"
     )
     operations = "list show watch cancel restore purge-now extend-retention retry-now"
-    others = {"up", "demo", "doctor", "version", "findings", "audit", "pool list", "type list", "quota show"}
-    assert words >= others | {"spec check", "spec explain"}
+    others = {
+        "up",
+        "demo",
+        "doctor",
+        "version",
+        "findings",
+        "audit",
+        "pool list",
+        "type list",
+        "qos list",
+        "quota show",
+    }
+    specs = {f"spec {word}" for word in ("check", "explain", "fmt", "schema", "help", "import manila")}
+    assert words >= others | specs
     assert words >= {f"share {word}" for word in shares.split()}
     assert words >= {f"op {word}" for word in operations.split()}
 

@@ -178,6 +178,22 @@ async def test_preview_says_what_would_go_and_changes_nothing(shares: shareflow.
     assert [share.status async for share in shares.list()] == ["available"]
 
 
+async def test_class_of_a_share_is_set_shown_and_taken_away(shares: shareflow.Shares, key: str) -> None:
+    """With a typed result; the same request id is the same change."""
+    await (await shares.create("home", "1 GiB", backend="alpha")).result()
+    operation = await shares.set_qos("home", "silver", request_id=key)
+    result = await operation.result()
+    assert result.qos is not None
+    assert result.qos == (await shares.get("home")).qos
+    assert (await (await shares.set_qos("home", "silver", request_id=key)).result()) == result
+    with pytest.raises(shareflow.RequestReused):
+        await shares.set_qos("home", None, request_id=key)
+    with pytest.raises(shareflow.UnknownQos, match=r"SF203.*classes: by-use"):
+        await (await shares.set_qos("home", "golt")).result()
+    assert (await (await shares.set_qos("home", None)).result()).qos is None
+    assert "silver" in {one.name for one in await shares.qos_classes()}
+
+
 async def test_busy_share_queues_or_fails_as_asked(shares: shareflow.Shares, hold: Hold, key: str) -> None:
     """``on_busy`` decides whether a second operation waits in line or names the one in the way."""
     await (await shares.create("home", 4096)).result()

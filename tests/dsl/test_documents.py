@@ -34,7 +34,7 @@ def test_type_with_a_name_alone_has_the_documented_defaults() -> None:
     """Seven days of retention, snapshots allowed, any size from one byte, any zone, protocol path."""
     spec = _type()
     assert (spec.protocol, spec.retention, spec.snapshots.allowed, spec.zones) == ("path", 604_800, True, None)
-    assert (spec.limits.min_size, spec.limits.max_size, dict(spec.require)) == (1, None, {})
+    assert (spec.limits.min_size, spec.limits.max_size, spec.required_attributes) == (1, None, {})
 
 
 def test_sizes_and_durations_are_bytes_and_seconds() -> None:
@@ -45,7 +45,7 @@ def test_sizes_and_durations_are_bytes_and_seconds() -> None:
 
 def test_required_values_keep_their_type() -> None:
     """True is not 1 and not the text true; text with a size unit is bytes."""
-    require = _type(require={"a": True, "b": 1, "c": "true", "d": ["4 KiB", "x"], "e": "10 GB"}).require
+    require = _type(require={"a": True, "b": 1, "c": "true", "d": ["4 KiB", "x"], "e": "10 GB"}).required_attributes
     assert dict(require) == {"a": (True,), "b": (1,), "c": ("true",), "d": (4096, "x"), "e": ("10 GB",)}
     assert type(require["a"][0]) is bool
 

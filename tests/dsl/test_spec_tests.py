@@ -119,7 +119,7 @@ def test_failing_test_shows_what_came_and_the_rules_of_the_pools_concerned(tmp_p
     text = result.render()
     assert text.startswith(
         "expected: the best pool is local/rack2\n"
-        "got:      local/rack1 is the best of 1 pool that fits; 1 pool fails `pool.media == \"ssd\"`: attribute absent"
+        'got:      local/rack1 is the best of 1 pool that fits; 1 pool fails `pool.media == "ssd"`: it has hdd; '
     )
     assert "\n\nlocal/rack1: kept, rank 1 (" in text
     assert "\n\nlocal/rack2: dropped (" in text
@@ -179,9 +179,8 @@ def test_shares_that_are_there_count_for_spread_and_affinity(tmp_path: Path) -> 
     shares = "shares: [{name: a, pool: local/rack1}, {name: b, pool: local/rack2, type: fast}]\n"
     near = f"request: {{size: 1 GiB, affinity: [a]}}\n{shares}expect: {{fits: [local/rack1]}}"
     apart = f"request: {{size: 1 GiB, anti_affinity: [b], affinity_by: zone}}\n{shares}expect: {{fits: [local/rack1]}}"
-    listed = "pools: [{backend: x, name: p, zone: a, attributes: {media: ssd, latency: 1 ms}}, " + (
-        "{backend: x, name: q, zone: b, attributes: {media: ssd, latency: 1 ms}}]\n"
-    )
+    flash = "attributes: {media: ssd, latency: 1 ms}"
+    listed = f"pools: [{{backend: x, name: p, zone: a, {flash}}}, {{backend: x, name: q, zone: b, {flash}}}]\n"
     there = "shares: [{name: a, pool: p}, {name: b, pool: q, type: standard}, {name: c, pool: q, project: them}]\n"
     spread = f"request: {{size: 1 GiB, type: fast}}\n{listed}{there}expect: {{fits: [x/q]}}"
     assert [result.render() for result in _run(tmp_path, near, apart, spread)] == ["", "", ""]

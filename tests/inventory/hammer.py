@@ -14,6 +14,7 @@ from typing import Any
 from inventory import claims, operations, reservations, tables
 from inventory.claims import Want
 from inventory.database import Database, migrate
+from shareflow.contracts.qos import Floors
 from shareflow.errors import QuotaExceeded
 from tests.inventory.rows import PROJECT, open_operation
 
@@ -36,6 +37,20 @@ def reserve(url: str, names: Sequence[str], pool: str, sizes: Sequence[int], *, 
             except QuotaExceeded:
                 continue
             if not reservations.reserve_capacity(connection, name, pool, size):
+                reservations.void(connection, name)
+    database.close()
+
+
+def promise(url: str, names: Sequence[str], pool: str, floors: Sequence[Floors], *, repeats: int = 1) -> None:
+    """Reserve a byte and floors for every operation, each ``repeats`` times in random order; void every third again."""
+    database = Database(url)
+    requests = [(name, floor) for name, floor in zip(names, floors, strict=True) for _ in range(repeats)]
+    random.Random(names[0]).shuffle(requests)
+    for number, (name, floor) in enumerate(requests):
+        with database.write() as connection:
+            reservations.reserve_capacity(connection, name, pool, 1, floor)
+        if number % 3 == 0:
+            with database.write() as connection:
                 reservations.void(connection, name)
     database.close()
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Table, select
 
 from inventory import catalogue, reservations, resources, tables
-from inventory.catalogue import BackendRow, Catalogue, QuotaRow, TypeRow, pool_id
+from inventory.catalogue import BackendRow, Catalogue, QuotaRow, VersionRow, pool_id
 from inventory.database import Database, now
 from tests.inventory.rows import PROJECT, pool_row
 
@@ -24,7 +24,7 @@ def backend(name: str, *pools: str, reachable: bool = True, **fields: Any) -> Ba
 
 WHOLE = Catalogue(
     backends=(backend("alpha", "a1", "a2"), backend("beta", "b1")),
-    types=(TypeRow("standard", "1", {"description": "anything"}), TypeRow("ssd", "1", {"require": "ssd"})),
+    types=(VersionRow("standard", "1", {"description": "anything"}), VersionRow("ssd", "1", {"require": "ssd"})),
     quotas=(QuotaRow("*", 10, 1000, None), QuotaRow("rich", None, None, None)),
 )
 
@@ -128,7 +128,7 @@ def test_lowered_limit_is_taken_even_below_what_is_allocated(database: Database)
 def test_new_version_of_a_type_leaves_the_old_one_for_its_shares(database: Database) -> None:
     """New shares get the current version; a share keeps the one that it was placed with."""
     apply(database, WHOLE)
-    apply(database, Catalogue(types=(TypeRow("standard", "2", {"description": "better"}),)))
+    apply(database, Catalogue(types=(VersionRow("standard", "2", {"description": "better"}),)))
     with database.read() as connection:
         assert resources.share_type(connection, "standard")["version"] == "2"
         assert resources.share_type(connection, "standard", "1")["document"] == {"description": "anything"}

@@ -16,7 +16,7 @@ from shareflow.errors import NotFound
 from tests.inventory.rows import PROJECT, bin_share, make_share, make_snapshot, open_operation, operation_id
 
 # What belongs to the operator and not to a project.
-WITHOUT_PROJECT = {"list_pools", "list_share_types", "list_findings"}
+WITHOUT_PROJECT = {"list_pools", "list_qos_classes", "list_share_types", "list_findings"}
 
 
 def questions() -> dict[str, Callable[..., Any]]:

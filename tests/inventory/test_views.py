@@ -7,7 +7,7 @@ from sqlalchemy import update
 
 from inventory import catalogue, queries, resources, tables
 from inventory.audit import Actor
-from inventory.catalogue import Catalogue, QuotaRow, TypeRow
+from inventory.catalogue import Catalogue, QuotaRow, VersionRow
 from inventory.database import Database, now
 from shareflow.contracts import reads
 from shareflow.errors import NotFound
@@ -80,7 +80,7 @@ def test_quota_of_a_project_that_has_nothing_yet_is_what_it_would_get(database: 
 def test_pools_and_types_are_shown_to_everybody(database: Database) -> None:
     """What can be asked for is no secret of a project; what is retired is not offered."""
     with database.write() as connection:
-        catalogue.apply(connection, Catalogue(types=(TypeRow("old", "1", {"description": "before"}),)))
+        catalogue.apply(connection, Catalogue(types=(VersionRow("old", "1", {"description": "before"}),)))
         declare(connection, pool_row("a1", limit=7, attributes={"media": "ssd"}), pool_row("a2"))
         declare(connection, pool_row("a1", limit=7, attributes={"media": "ssd"}))
         pools = queries.list_pools(connection).items

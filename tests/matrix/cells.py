@@ -51,6 +51,7 @@ LOST_AT = {
     "DeleteSnapshot": ("inventory.begin.after_commit",),
     "RevertShare": ("inventory.begin.after_commit", "backend.revert_share.after_call"),
     "ResizeShare-grow": ("inventory.begin.after_commit", "backend.resize_share.after_call"),
+    "SetShareQos": ("inventory.begin.after_commit", "backend.set_qos.after_call"),
     "DeleteShare-purge": ("inventory.begin.after_commit", "backend.set_access_mode.after_call"),
     "ForgetShare": ("inventory.begin.after_commit",),
 }
@@ -173,7 +174,13 @@ def parse(text: str) -> Cell:
     return cell
 
 
-UNDOABLE = (names.CREATE_SHARE, names.CREATE_SHARE_FROM_SNAPSHOT, names.CREATE_SNAPSHOT, names.RESIZE_SHARE)
+UNDOABLE = (
+    names.CREATE_SHARE,
+    names.CREATE_SHARE_FROM_SNAPSHOT,
+    names.CREATE_SNAPSHOT,
+    names.RESIZE_SHARE,
+    names.SET_SHARE_QOS,
+)
 """Kinds whose commit is their only point of no return."""
 
 

@@ -98,6 +98,14 @@ CONFLICTS: Mapping[str, Mapping[str, Conflict]] = {
         "delete": _delete("home", DONE),
         "forget": _FORGET,
     },
+    "SetShareQos": {
+        "resize": _RESIZE,
+        "resize-or-fail": _IMPATIENT,
+        "another-class": Conflict(names.SET_SHARE_QOS, {**_HOME, "qos": None}, (DONE,)),
+        "snapshot": _SNAPSHOT,
+        "delete": _delete("home", DONE),
+        "forget": _FORGET,
+    },
     "DeleteShare-purge": {
         "resize": _gone(_RESIZE),
         "snapshot": _gone(_SNAPSHOT),

@@ -27,7 +27,9 @@ def nothing(before: Picture, after: Picture, _result: Mapping[str, Any]) -> list
     return differences(before, after, "not as before")
 
 
-def _with_share(before: Picture, after: Picture, name: str, size: int, content: str) -> Picture:
+def _with_share(
+    before: Picture, after: Picture, name: str, size: int, content: str, qos: str, limits: Mapping[str, int]
+) -> Picture:
     """The picture before with one more share, whose ids and place are taken from the picture after."""
     expected = copy.deepcopy(before)
     made = after.get(f"share {name}") or {"id": "", "exports": [], "copies": []}
@@ -39,6 +41,8 @@ def _with_share(before: Picture, after: Picture, name: str, size: int, content: 
         "live_name": name,
         "purge_at": None,
         "claimed_by": None,
+        "qos": qos,
+        "limits": dict(limits),
         "exports": made["exports"][:1],
         "copies": [
             {
@@ -46,24 +50,36 @@ def _with_share(before: Picture, after: Picture, name: str, size: int, content: 
                 "status": "available",
                 "size": size,
                 "allocated": size,
-                "object": _object(places[0], size, "rw", content),
+                "object": _object(places[0], size, "rw", content, limits),
             }
         ],
     }
     return expected
 
 
-def _object(place: Mapping[str, Any], size: int, mode: str, content: str) -> dict[str, Any]:
+def _object(
+    place: Mapping[str, Any], size: int, mode: str, content: str, limits: Mapping[str, int] | None = None
+) -> dict[str, Any]:
     name = (place["object"] or {"name": "missing"})["name"]
-    return {"name": name, "size": size, "complete": True, "mode": mode, "content": content}
+    fixed = {"name": name, "size": size, "complete": True, "mode": mode, "content": content}
+    return {**fixed, "limits": dict(limits or {})}
 
 
-def makes_share(name: str, size: int, *, source: str = "", pools: tuple[str, ...]) -> Effect:
-    """One more share, empty or with a snapshot's content, in one of these pools."""
+def makes_share(
+    name: str,
+    size: int,
+    *,
+    source: str = "",
+    pools: tuple[str, ...],
+    qos: str = "",
+    limits: Mapping[str, int] | None = None,
+) -> Effect:
+    """One more share, empty or with a snapshot's content, in one of these pools, with these limits."""
 
     def effect(before: Picture, after: Picture, result: Mapping[str, Any]) -> list[str]:
         content = before[source]["copies"][0]["object"]["content"] if source else EMPTY
-        problems = differences(_with_share(before, after, name, size, content), after, "after creation")
+        expected = _with_share(before, after, name, size, content, qos, limits or {})
+        problems = differences(expected, after, "after creation")
         if result.get("pool") not in pools:
             problems.append(f"the share is in pool {result.get('pool')}, not in one of {pools}")
         if result.get("export_locations") != after.get(f"share {name}", {}).get("exports"):
@@ -123,15 +139,30 @@ def reverts(share: str, snapshot: str) -> Effect:
     return effect
 
 
-def resizes(share: str, size: int) -> Effect:
-    """The share has another size, everywhere."""
+def resizes(share: str, size: int, limits: Mapping[str, int] | None = None) -> Effect:
+    """The share has another size, everywhere, and the limits that go with it."""
 
     def effect(before: Picture, after: Picture, _result: Mapping[str, Any]) -> list[str]:
         expected = copy.deepcopy(before)
         fact = expected[f"share {share}"]
         fact["size"] = fact["copies"][0]["size"] = fact["copies"][0]["allocated"] = size
         fact["copies"][0]["object"]["size"] = size
+        if limits is not None:
+            fact["limits"] = fact["copies"][0]["object"]["limits"] = dict(limits)
         return differences(expected, after, "after the resize")
+
+    return effect
+
+
+def bounds(share: str, qos: str, limits: Mapping[str, int]) -> Effect:
+    """The share has a class and its limits, in the inventory and on the backend."""
+
+    def effect(before: Picture, after: Picture, _result: Mapping[str, Any]) -> list[str]:
+        expected = copy.deepcopy(before)
+        fact = expected[f"share {share}"]
+        fact["qos"] = qos
+        fact["limits"] = fact["copies"][0]["object"]["limits"] = dict(limits)
+        return differences(expected, after, "after the change of limits")
 
     return effect
 

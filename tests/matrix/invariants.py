@@ -47,6 +47,8 @@ def _whole(picture: Picture) -> Iterator[str]:
             mode = "rw" if kind == "share" else "ro"
             if there is None or not there["complete"] or there["size"] != fact["size"] or there["mode"] != mode:
                 yield f"I3 {key} of {fact['size']} bytes is on the backend as {there}"
+            if kind == "share" and there is not None and there["limits"] != fact["limits"]:
+                yield f"I9 {key} should have the limits {fact['limits']}, the backend enforces {there['limits']}"
             if copy["status"] != "available" or copy["size"] != fact["size"]:
                 yield f"I3 the copy of {key} is {copy['status']} with {copy['size']} bytes"
 
@@ -100,6 +102,30 @@ def _capacity(connection: Connection) -> Iterator[str]:
             yield f"I5 pool {row.name} says {row.allocated_bytes} bytes, its rows add up to {sums.get(row.id, 0)}"
         if row.limit_bytes is not None and row.allocated_bytes > row.limit_bytes:
             yield f"I5 pool {row.name} has {row.allocated_bytes} of {row.limit_bytes} bytes allocated"
+    yield from _floors(connection)
+
+
+def _floors(connection: Connection) -> Iterator[str]:
+    """I5 for what pools promise: the sum of the floors that they carry, and within the budget."""
+    pending, pools = tables.reservations.c, tables.pools
+    for kind in ("iops", "throughput"):
+        promised = dict.fromkeys(connection.execute(select(pools.c.id)).scalars(), 0)
+        carried = [
+            select(tables.instances.c.pool_id, tables.instances.c[f"{kind}_floor"]),
+            select(tables.tombstones.c.pool_id, tables.tombstones.c[f"{kind}_floor"]).where(
+                tables.tombstones.c.gone_at.is_(None)
+            ),
+            select(pending.target, pending[kind]).where(pending.scope == "pool", pending.state == "pending"),
+        ]
+        for part in carried:
+            for pool, floor in connection.execute(part):
+                promised[pool] += floor
+        for row in connection.execute(select(pools)).mappings():
+            said, budget = row[f"{kind}_promised"], row[f"{kind}_budget"]
+            if said != promised[row["id"]]:
+                yield f"I5 pool {row['name']} says that it promises {said} {kind}, its rows {promised[row['id']]}"
+            if said > (budget or 0):
+                yield f"I5 pool {row['name']} promises {said} {kind} of {budget}"
 
 
 def _quota(connection: Connection, project: str) -> Iterator[str]:

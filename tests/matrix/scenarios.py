@@ -194,6 +194,45 @@ RESIZES = (
     ),
 )  # fmt: skip
 
+_GOLD = {"max_iops": 300, "max_throughput": 2**20, "min_iops": 30}  # of 3 GiB
+_SET = ("backend.set_qos",)
+
+LIMITS = (
+    Scenario(
+        "SetShareQos", names.SET_SHARE_QOS, home(kind="fast", snapshots=1), {**_HOME, "qos": "silver"},
+        effects.bounds("home", "silver", {"max_iops": 50, "min_iops": 40}), refusable=_SET,
+    ),
+    Scenario(
+        "SetShareQos-none", names.SET_SHARE_QOS, home(kind="fast"), {**_HOME, "qos": None},
+        effects.bounds("home", "", {}), focus=_SET, refusable=_SET,
+    ),
+    Scenario(
+        "SetShareQos-undone", names.SET_SHARE_QOS, home(kind="fast"), {**_HOME, "qos": "silver"},
+        effects.nothing, "failed",
+        rules=half_then_refused("set_qos", "qos-limits"),
+        focus=("backend.set_qos", "inventory.abort"), settled=_SETTLED_UNDO, used={"set_qos": 2},
+    ),
+    Scenario(
+        "ResizeShare-qos", names.RESIZE_SHARE, home(kind="fast"), {**_HOME, "size": 3 * GIB},
+        effects.resizes("home", 3 * GIB, _GOLD), focus=_SET, refusable=_SET,
+    ),
+    Scenario(
+        "CreateShare-qos", names.CREATE_SHARE, home(), {**_NEW, "type": "fast"},
+        effects.makes_share("new", 3 * GIB, pools=ALL_POOLS, qos="gold", limits=_GOLD),
+        focus=_SET, refusable=_SET, movable=_SET,
+    ),
+    Scenario(
+        "Clone-qos", names.CREATE_SHARE_FROM_SNAPSHOT, home(snapshots=1), {**_COPY, "type": "fast"},
+        effects.makes_share("copy", 3 * GIB, source="snapshot home/s1", pools=ALL_POOLS, qos="gold", limits=_GOLD),
+        focus=_SET, refusable=_SET, movable=_SET,
+    ),
+    Scenario(
+        "Copy-qos", names.CREATE_SHARE_FROM_SNAPSHOT, home(snapshots=1), {**_COPY, "type": "fast", "zone": "west"},
+        effects.makes_share("copy", 3 * GIB, source="snapshot home/s1", pools=ALL_POOLS, qos="gold", limits=_GOLD),
+        focus=_SET, refusable=_SET, movable=_SET,
+    ),
+)  # fmt: skip
+
 _PURGED = effects.removes("share home", "snapshot home/s1", "snapshot home/s2")
 _BIN = ("inventory.begin_purge", "backend.delete", "inventory.commit")
 
@@ -232,4 +271,4 @@ DELETIONS = (
     ),
 )  # fmt: skip
 
-SCENARIOS: dict[str, Scenario] = {each.name: each for each in (*CREATES, *SNAPSHOTS, *RESIZES, *DELETIONS)}
+SCENARIOS: dict[str, Scenario] = {each.name: each for each in (*CREATES, *SNAPSHOTS, *RESIZES, *LIMITS, *DELETIONS)}

@@ -20,14 +20,14 @@ Drive = Callable[[Stage, Handle], Coroutine[Any, Any, None]]
 Rules = Callable[[Stage], None]
 
 
-def home(pool: str = "a1", *, snapshots: int = 0) -> Prepare:
+def home(pool: str = "a1", *, snapshots: int = 0, kind: str = "standard") -> Prepare:
     """A share ``home`` with content, and snapshots s1, s2 ... each followed by other content."""
 
     async def prepare(stage: Stage) -> None:
         await asyncio.to_thread(make, stage)
 
     def make(stage: Stage) -> None:
-        stage.make_share("home", 2 * GIB, pool)
+        stage.make_share("home", 2 * GIB, pool, kind)
         stage.write("home", "first")
         for number in range(1, snapshots + 1):
             stage.make_snapshot("home", f"s{number}")

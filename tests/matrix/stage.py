@@ -12,6 +12,7 @@ from sqlalchemy import select
 from temporalio.client import WorkflowHandle
 
 from activities.inventory_steps import InventorySteps
+from activities.limits import set_limits
 from drivers.contract import Call, Driver, JobState, ObjectRef
 from drivers.fake import FakeArray, FakeClient, FakeDriver, Fault
 from inventory import tables
@@ -59,15 +60,18 @@ class Stage:
         """An operation's input in this project."""
         return {"project": self.project, "by": "matrix", **fields}
 
-    def make_share(self, name: str, size: int, pool: str) -> None:
+    def make_share(self, name: str, size: int, pool: str, kind: str = "standard") -> None:
         """A share as CreateShare makes it, by the same steps and without a workflow."""
-        request = CreateShareInput(project=self.project, by="matrix", name=name, size=size, pool=pool)
+        request = CreateShareInput(project=self.project, by="matrix", name=name, size=size, pool=pool, type=kind)
         begun = self._begin(names.CREATE_SHARE, request)
         place, (fence,) = begun.instance, begun.fences
         assert place is not None
         call = Call(begun.deployment, self.operations[-1], "create", 2 * fence.epoch)
-        made = self.drivers[place.backend].create_share(ObjectRef(place.pool, place.object), size, call)
-        self.steps.commit(CommitInput(operation=self.operations[-1], export_paths=list(made.export_paths)))
+        driver, ref = self.drivers[place.backend], ObjectRef(place.pool, place.object)
+        made = driver.create_share(ref, size, call)
+        found = set_limits(driver, ref, call, begun.qos.limits, required=True) if begun.qos else {}
+        paths = list(made.export_paths)
+        self.steps.commit(CommitInput(operation=self.operations[-1], export_paths=paths, qos=found))
 
     def make_snapshot(self, share: str, name: str) -> None:
         """A snapshot as CreateSnapshot makes it, by the same steps and without a workflow."""
@@ -179,6 +183,8 @@ class Stage:
             paths = [each["path"] for each in exports if each["instance_id"] in {copy["id"] for copy in mine}]
             picture[f"share {row['name']}"] = {
                 **{key: row[key] for key in ("id", "status", "size", "live_name", "purge_at", "claimed_by")},
+                "qos": row["qos_class"],
+                "limits": _recorded(row["qos"]),
                 "exports": sorted(paths),
                 "copies": [self._copy(pools, copy) for copy in mine],
             }
@@ -219,7 +225,18 @@ class Stage:
             "complete": state.complete,
             "mode": state.mode.value,
             "content": self.world.array(backend).fingerprint(ref),
+            "limits": self._limits(backend, ref),
         }
+
+    def _limits(self, backend: str, ref: ObjectRef) -> dict[str, int | str]:
+        """What the array enforces on an object, read past its script."""
+        stored = next((one for one in self.world.array(backend).objects() if one.name == ref.name), None)
+        return {limit.key: limit.value for limit in stored.qos} if stored is not None else {}
+
+
+def _recorded(qos: dict[str, Any] | None) -> dict[str, Any]:
+    """The limits that the inventory says are enforced."""
+    return {key["key"]: key["enforced"] for key in (qos or {"keys": []})["keys"] if key["enforced"] is not None}
 
 
 async def soon(condition: Any, what: str, *, seconds: float = 30, pause: float = 0.02) -> None:

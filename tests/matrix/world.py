@@ -18,8 +18,12 @@ from tests.support.world import World, running_world
 LIMITS = Limits(call=3, job=60, heartbeat=1.5, unserved=60, patience=60, retry=0.2, poll=0.02, turn=2)
 
 SLOW = dict.fromkeys(("snapshot_seconds", "clone_seconds", "revert_seconds", "delete_seconds"), 0.08)
+BUDGET = {"iops": 1_000_000, "throughput": "1 TiB/s"}
 SPECS: tuple[Mapping[str, Any], ...] = (
     {"kind": "ShareType", "name": "standard", "description": "anything"},
+    {"kind": "ShareType", "name": "fast", "qos": "gold"},
+    {"kind": "QosClass", "name": "gold", "max_iops_per_gib": 100, "min_iops_per_gib": 10, "max_throughput": "1 MiB/s"},
+    {"kind": "QosClass", "name": "silver", "max_iops": 50, "min_iops": 40},
     {"kind": "Quota", "project": "*", "limits": {"shares": 10, "bytes": "100 GiB", "snapshots": 10}},
     {
         "kind": "Backend",
@@ -28,8 +32,8 @@ SPECS: tuple[Mapping[str, Any], ...] = (
         "slots": 32,
         "options": {"password": {"env": PASSWORD_VARIABLE}},
         "pools": [
-            {"name": "a1", "zone": "east", "options": {"capacity": "1 PiB"}},
-            {"name": "a2", "zone": "west", "options": {"capacity": "900 TiB"}},
+            {"name": "a1", "zone": "east", "options": {"capacity": "1 PiB"}, "qos": dict(BUDGET)},
+            {"name": "a2", "zone": "west", "options": {"capacity": "900 TiB"}, "qos": dict(BUDGET)},
         ],
     },
     {
@@ -39,8 +43,8 @@ SPECS: tuple[Mapping[str, Any], ...] = (
         "slots": 32,
         "options": SLOW,
         "pools": [
-            {"name": "b1", "zone": "west", "options": {"capacity": "800 TiB"}},
-            {"name": "b2", "zone": "north", "options": {"capacity": "700 TiB"}},
+            {"name": "b1", "zone": "west", "options": {"capacity": "800 TiB"}, "qos": dict(BUDGET)},
+            {"name": "b2", "zone": "north", "options": {"capacity": "700 TiB"}, "qos": dict(BUDGET)},
         ],
     },
 )

@@ -142,6 +142,61 @@ async def resize_after_outage(world: World, project: str) -> Started:
     return await _ended(world, await world.start(names.RESIZE_SHARE, request, operation=operation))
 
 
+async def _set_qos(world: World, project: str, qos: str | None, **more: Any) -> Started:
+    return await _play(world, names.SET_SHARE_QOS, {"project": project, "share": "home", "qos": qos, **more})
+
+
+async def set_qos(world: World, project: str) -> Started:
+    """Succeeded."""
+    await _share(world, project)
+    return await _set_qos(world, project, "gold")
+
+
+async def set_qos_to_none(world: World, project: str) -> Started:
+    """A class is taken away."""
+    await _share(world, project, type="fast")
+    return await _set_qos(world, project, None)
+
+
+async def set_qos_without_limits(world: World, project: str) -> Started:
+    """There was nothing and there is to be nothing: the backend is not asked."""
+    await _share(world, project)
+    return await _set_qos(world, project, None)
+
+
+async def set_qos_refused(world: World, project: str) -> Started:
+    """The pool cannot promise the floor; refused before anything was touched."""
+    await _share(world, project, backend="beta")
+    return await _set_qos(world, project, "firm")
+
+
+async def set_qos_undone(world: World, project: str) -> Started:
+    """The driver cannot enforce the value; the old limits are set again."""
+    await _share(world, project, backend="beta")
+    await _set_qos(world, project, "silver")
+    return await _set_qos(world, project, "tiny")
+
+
+async def create_share_with_qos(world: World, project: str) -> Started:
+    """A share of a type that has a class."""
+    request = {"project": project, "name": "home", "size": "1 GiB", "type": "fast"}
+    return await _play(world, names.CREATE_SHARE, request)
+
+
+async def copy_with_qos(world: World, project: str) -> Started:
+    """A copy into another pool, which gets its limits when it is full."""
+    await _share(world, project, type="fast", pool="a1")
+    await _snapshot(world, project)
+    request = {"project": project, "share": "home", "snapshot": "s1", "name": "copy", "pool": "a2"}
+    return await _play(world, names.CREATE_SHARE_FROM_SNAPSHOT, request)
+
+
+async def resize_with_qos(world: World, project: str) -> Started:
+    """Size and scaled limits in one step."""
+    await _share(world, project, type="fast")
+    return await _play(world, names.RESIZE_SHARE, {"project": project, "share": "home", "size": "2 GiB"})
+
+
 async def _delete(world: World, project: str) -> Started:
     await _share(world, project)
     await _snapshot(world, project)
@@ -217,6 +272,14 @@ SITUATIONS: dict[str, Play] = {
         resize,
         resize_refused,
         resize_after_outage,
+        set_qos,
+        set_qos_to_none,
+        set_qos_without_limits,
+        set_qos_refused,
+        set_qos_undone,
+        create_share_with_qos,
+        copy_with_qos,
+        resize_with_qos,
         delete_preview,
         delete_restored,
         delete_purged_now,

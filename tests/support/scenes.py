@@ -205,6 +205,12 @@ class Scene:
         """The types of the events in an operation's history."""
         return [event.event_type async for event in handle.fetch_history_events()]
 
+    def limits(self, name: str = "home") -> dict[str, int | str]:
+        """What is enforced on a share in view, read from its array."""
+        object_ = self.ref(self.share(name)["id"]).name
+        (stored,) = (o for backend in BACKENDS for o in self.world.array(backend).objects() if o.name == object_)
+        return {limit.key: limit.value for limit in stored.qos}
+
     # -- what must hold
 
     def check(self) -> None:
@@ -236,9 +242,13 @@ class Scene:
         tombstones = self.rows(tables.tombstones, project=self.project)
         assert len(rows) == len(shares)
         assert {row["object"] for row in [*rows, *copies, *tombstones]} == self.objects()
+        recorded = {share["id"]: share["qos"] for share in shares}
         for row in rows:
             stored = [o for name in BACKENDS for o in self.world.array(name).objects() if o.name == row["object"]]
             assert [(one.size, one.complete, one.mode.value) for one in stored] == [(row["size"], True, "rw")]
+            keys = (recorded[row["share_id"]] or {"keys": []})["keys"]
+            limits = {key["key"]: key["enforced"] for key in keys if key["enforced"] is not None}
+            assert [{limit.key: limit.value for limit in one.qos} for one in stored] == [limits]
 
     def _check_pools(self) -> None:
         carried: dict[str, int] = {}
@@ -254,3 +264,17 @@ class Scene:
             pending = self.rows(tables.reservations, scope="pool", target=pool["id"], state="pending")
             total = carried.get(pool["id"], 0) + sum(row["bytes"] for row in pending)
             assert pool["allocated_bytes"] == total, f"pool {pool['name']} does not add up"
+            self._check_floors(pool)
+
+    def _check_floors(self, pool: RowMapping) -> None:
+        """What the pool has promised is what its rows carry, and within its budget."""
+        for kind in ("iops", "throughput"):
+            rows = [
+                *self.rows(tables.instances, pool_id=pool["id"]),
+                *self.rows(tables.tombstones, pool_id=pool["id"], gone_at=None),
+            ]
+            pending = self.rows(tables.reservations, scope="pool", target=pool["id"], state="pending")
+            total = sum(row[f"{kind}_floor"] for row in rows) + sum(row[kind] for row in pending)
+            promised, budget = pool[f"{kind}_promised"], pool[f"{kind}_budget"]
+            assert promised == total, f"floors of pool {pool['name']} do not add up"
+            assert promised <= (budget or 0), f"pool {pool['name']} promises more {kind} than it has"

@@ -164,10 +164,10 @@ def _or_other(values: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
     return st.one_of(values, values, values, values, values, values, values, _WRONG)
 
 
-_SIZES = st.sampled_from([0, 1, GIB, GIB + GIB // 2, 1024 * GIB, 1024 * GIB - 1])
-_TIMES = st.sampled_from([0, 999, 1000, 1500, 10**6, 7200 * 10**6])
+_SIZES = st.sampled_from([0, 1, -GIB, GIB, GIB + GIB // 2, 1024 * GIB, 1024 * GIB - 1])
+_TIMES = st.sampled_from([0, -1500, 999, 1000, 1500, 10**6, 7200 * 10**6])
 _IOPS = st.sampled_from([0, 1, 499, 500, 5000])
-_PLAIN = st.sampled_from([0, 1, 2, 3, 7, 100, Fraction(5, 2), Fraction(1, 2), Fraction(1, 8)])
+_PLAIN = st.sampled_from([0, 1, -1, 2, -3, Fraction(-1, 2), 3, 7, 100, Fraction(5, 2), Fraction(1, 2), Fraction(1, 8)])
 _ZONES = st.sampled_from(["a", "b", "nfs", "FAS8700"])
 _BOOLS = st.booleans()
 POOLS = st.fixed_dictionaries(

@@ -155,8 +155,8 @@ class _Reader:
 class Reference:
     """Evaluates rules over the attributes that were declared in plain values; None is unknown."""
 
-    def __init__(self, pool: Mapping[str, object], request: Mapping[str, object]) -> None:
-        self.declared = {"pool": pool, "request": request}
+    def __init__(self, **declared: Mapping[str, object]) -> None:
+        self.declared = declared
 
     def result(self, text: str, env: Env) -> Any:
         """The value of a rule or an amount."""
@@ -192,7 +192,7 @@ def _coherent(value: Any, declared: Any) -> Any:
         items = [_coherent(item, declared["of"]) for item in value]
         return None if None in items else items if kind == "list" else list(dict.fromkeys(items))
     if kind == "number":
-        whole = isinstance(declared, Mapping) and declared["unit"] in ("GiB", "MiB/s", "IOPS")
+        whole = isinstance(declared, Mapping) and declared.get("unit") in ("GiB", "MiB/s", "IOPS")
         good = type(value) is int or (type(value) is Fraction and not whole)
         return Fraction(value) if good else None
     if kind == "duration":

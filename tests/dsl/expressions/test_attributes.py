@@ -176,6 +176,8 @@ def test_version_keeps_how_it_was_written() -> None:
         (5, PERCENT, "`5` has no unit", "write a percentage with its unit, like 5 %"),
         (2, DURATION, "`2` has no unit", "write a duration with its unit, like 2 ms"),
         ("2 min", DURATION, "unknown unit `min`", "write `2 m`"),
+        (Decimal("NaN"), NUMBER, "the number `NaN` cannot be used", "write a smaller number"),
+        (Decimal("1e999999"), NUMBER, "the number `1E+999999` cannot be used", "write a smaller number"),
         ("9" * 31, NUMBER, "the number `999999999999999999999...` cannot be used", "write a smaller number"),
         ("9.13P1", VERSION, "`9.13P1` is not a version", "write numbers with dots between, like 9.13.1"),
         (True, VERSION, "`true` is not a version", "write numbers with dots between, like 9.13.1"),

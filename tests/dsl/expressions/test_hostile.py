@@ -6,6 +6,7 @@ import contextlib
 import random
 import time
 import tracemalloc
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -15,8 +16,7 @@ from dsl.expressions import Env, ExpressionError, ExpressionErrors, compile_expr
 from tests.dsl.expressions.generated import ENVS, rules
 from tests.dsl.expressions.world import FULL, SCHEMA
 
-# The promise is 50 ms; a busy machine gets some more before the test calls it broken.
-SECONDS = 0.25
+SECONDS = 0.05
 MIB = 2**20
 PIECES = [
     *("pool.free", "pool.fre", "request.size", "pool.media", "pool.protocols", "pool", "free", "pool.a.b", "x"),
@@ -30,16 +30,30 @@ PIECES = [
 ]
 
 
+def _in_time(work: Callable[[], object]) -> bool:
+    """Whether it takes less than the promised time in one of three runs; the collector may strike in the others."""
+    for _ in range(3):
+        begun = time.thread_time()
+        work()
+        if time.thread_time() - begun < SECONDS:
+            return True
+    return False
+
+
+def _compile_only(text: str) -> None:
+    with contextlib.suppress(ExpressionErrors):
+        compile_expression(text, SCHEMA).explain(FULL)
+
+
 def _compile(text: str) -> None:
     """A rule either compiles and can be evaluated, or is refused with messages that can be shown."""
-    begun = time.thread_time()
+    assert _in_time(lambda: _compile_only(text))
     try:
         expression = compile_expression(text, SCHEMA)
         verdicts = [(expression.evaluate(env), expression.explain(env).verdict) for env in (FULL, Env({}))]
         errors: tuple[ExpressionError, ...] = expression.warnings
     except ExpressionErrors as refused:
         verdicts, errors = [], refused.errors
-    assert time.thread_time() - begun < SECONDS
     assert verdicts or errors
     assert all(decided is explained for decided, explained in verdicts)
     for error in errors:
@@ -144,16 +158,9 @@ def test_rule_made_to_hurt_is_read_in_time_and_in_little_memory(name: str) -> No
     assert peak < 4 * MIB
 
 
-def _compile_only(text: str) -> None:
-    with contextlib.suppress(ExpressionErrors):
-        compile_expression(text, SCHEMA).explain(FULL)
-
-
 @given(st.lists(st.sampled_from(["a", "b", "*", "ab"]), max_size=30).map("".join), ENVS)
 @settings(max_examples=50, deadline=None)
 def test_pattern_takes_linear_time_whatever_it_is(pattern: str, env: Env) -> None:
     """There is no backtracking: a long text against many stars is done at once."""
     expression = compile_expression(f'pool.model like "{pattern}"', SCHEMA)
-    begun = time.thread_time()
-    expression.evaluate(Env({**env.pool, "model": "ab" * 20_000 + "c"}))
-    assert time.thread_time() - begun < SECONDS
+    assert _in_time(lambda: expression.evaluate(Env({**env.pool, "model": "ab" * 20_000 + "c"})))
