@@ -119,7 +119,9 @@ def _record(connection: Connection, catalogue: Catalogue, *, managed: bool, oper
         return
     values = {"digest": catalogue.digest, "documents": [dict(document) for document in catalogue.documents]}
     connection.execute(
-        insert(tables.spec_revisions).values(**values, managed=managed, operation=operation, by=by, created_at=now())
+        insert(tables.spec_revisions).values(
+            **values, managed=managed, operation=operation, applied_by=by, created_at=now()
+        )
     )
 
 

@@ -134,15 +134,27 @@ def _decimal_text(value: Fraction) -> str:
     return str(value) if value.denominator == 1 else str(Decimal(value.numerator) / Decimal(value.denominator))
 
 
-Iops = Annotated[int, PlainValidator(_iops), WithJsonSchema({"type": ["integer", "string"], "examples": [5000]})]
+Iops = Annotated[
+    int,
+    PlainValidator(_iops),
+    WithJsonSchema({"type": ["integer", "string"], "examples": [5000], "description": "IOPS."}),
+]
 IopsPerGib = Annotated[
     Fraction,
     PlainValidator(_iops_per_gib),
     PlainSerializer(_decimal_text),
-    WithJsonSchema({"type": ["number", "string"], "examples": [3, 0.5]}),
+    WithJsonSchema({"type": ["number", "string"], "examples": [3, 0.5], "description": "IOPS for each GiB."}),
 ]
 Throughput = Annotated[
-    int, PlainValidator(_throughput), WithJsonSchema({"type": ["integer", "string"], "examples": ["500 MiB/s"]})
+    int,
+    PlainValidator(_throughput),
+    WithJsonSchema(
+        {
+            "type": ["integer", "string"],
+            "examples": ["500 MiB/s"],
+            "description": "Bytes a second, as text with a unit.",
+        }
+    ),
 ]
 Latency = Annotated[
     int,

@@ -17,10 +17,18 @@ EVERY_POOL = "*"
 
 
 class PoolChange(SpecModel):
-    """What is otherwise with a pool of the set, or with every pool; see :class:`~dsl.pool_picture.PoolPicture`.
+    """What is otherwise with a pool of the set, or with every pool; what is left out stays.
 
     Attributes:
+        total: bytes that it can hold, or ``unknown``.
+        free: bytes that are free.
+        provisioned: bytes handed out.
         attributes: come on top of those that the set declares and the driver reports.
+        protocols: what its export locations speak.
+        available: False takes no new shares.
+        reason: why it is not available.
+        promised: floors that it has promised already.
+        qos_supported: keys of QoS classes that it enforces.
     """
 
     total: Amount | None = None
@@ -38,6 +46,7 @@ class PlacedShare(SpecModel):
     """A share that is there before the request.
 
     Attributes:
+        name: how the request calls it.
         pool: where it is.
         type, project: None is those of the request.
     """

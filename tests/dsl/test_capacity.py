@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dsl.capacity import GIB, UNKNOWN, Amount, PoolFigures, Purpose, SpaceRequest, fits, kept_back, measure, pool_limit
 
-OBSERVED = json.loads((Path(__file__).parent / "manila" / "capacity.json").read_text(encoding="utf-8"))
+OBSERVED = json.loads((Path(__file__).parent / "capacity_observed.json").read_text(encoding="utf-8"))
 
 
 def _bytes(amount: Any) -> Any:

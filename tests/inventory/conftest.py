@@ -50,8 +50,9 @@ def _empty(database: Database) -> None:
             "WHERE datname = current_database() AND state <> 'idle' AND pid <> pg_backend_pid()"
         )
         for table in SQLModel.metadata.tables.values():
-            if table is not tables.deployment:
+            if table not in (tables.deployment, tables.pool_clock):
                 connection.execute(table.delete())
+        connection.execute(tables.pool_clock.update().values(revision=0, decided=-1))
 
 
 @pytest.fixture(params=BOTH)
