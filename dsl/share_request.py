@@ -18,7 +18,7 @@ from dsl.yaml_tree import Path
 
 ShareName = Annotated[str, Field(min_length=1, max_length=63)]
 PoolName = Annotated[str, Field(min_length=1, max_length=255)]
-ShareNames = Annotated[tuple[ShareName, ...], Field(strict=False, max_length=64)]
+ShareNames = Annotated[tuple[ShareName, ...], Field(strict=False, max_length=16)]
 
 
 class ShareRequest(SpecModel):
