@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
+from typing import Protocol
 
 from dsl.documents import BackendSpec, PoolSpec
 from dsl.expressions import (
@@ -71,6 +72,30 @@ def schema_of(backends: Iterable[BackendSpec]) -> Schema:
     pool = {name: attribute for name, (attribute, _) in _inferred(backends).items()}
     declared = {attribute.name: attribute for backend in backends for attribute in backend.declared()}
     return Schema.of({**pool, **declared, **RESERVED_NAMES}.values(), REQUEST, (), SPEC)
+
+
+class HasAttributes(Protocol):
+    """A pool with attributes that no backend of a set need declare."""
+
+    @property
+    def title(self) -> str:
+        """``backend/pool``."""
+
+    @property
+    def attributes(self) -> Mapping[str, AttributeValue]:
+        """As they are written."""
+
+
+def extended(schema: Schema, pools: Iterable[HasAttributes]) -> Schema:
+    """The schema with those attributes of pools that it lacks; of several values of one the first gives the type."""
+    extra: dict[str, Attribute] = {}
+    for pool in pools:
+        for name, value in pool.attributes.items():
+            if name not in schema.pool and name not in extra and value not in ((), []):
+                extra[name] = Attribute(name, infer_type(value), "", f"pool {pool.title}")
+    if not extra:
+        return schema
+    return Schema.of((*schema.pool.values(), *extra.values()), schema.request.values(), (), schema.spec.values())
 
 
 def runtime_value(value: object, kind: Type) -> object:

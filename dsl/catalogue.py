@@ -196,6 +196,26 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
             "A floor is promised out of a pool's budget, and no pool of the set declares one of that kind.",
             "Give pools a budget: `qos: {iops: 100000, throughput: 10 GiB/s}`.",
         ),
+        "S260": Entry(
+            "a test expects nothing, or too much",
+            "A test says at least one thing that must come of it, and nothing that excludes another.",
+            "Write one of `pool`, `none`, `order`, `fits` and `rejects` under `expect`.",
+        ),
+        "S261": Entry(
+            "a test names a pool that it does not have",
+            "The pools of a test are those that the set declares, or those that the test lists.",
+            "Correct the name, write it as `backend/pool`, or add the pool.",
+        ),
+        "S262": Entry(
+            "no test was found",
+            "No file that ends in .test.yaml is in the directories that were named, or none holds a test.",
+            "Write a document of the kind PlacementTest into such a file, beside the specs.",
+        ),
+        "S270": Entry(
+            "this is no list of requests",
+            "The requests that are replayed are one list in one document.",
+            "Write a list: `[{size: 10 GiB, type: standard}]`.",
+        ),
         "S301": Entry(
             "an expression is too large",
             "An expression may have 4 KiB, 1,024 words and signs, and 256 values, names and operators.",

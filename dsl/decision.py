@@ -183,7 +183,7 @@ class PoolVerdict:
     def scores(self) -> tuple[Scored, ...]:
         """What each preference made of it; empty for a pool that was dropped."""
         return tuple(
-            Scored(term.preference, term.shown(raw), part, term.weight, part * term.weight, term.position)
+            Scored(term.preference, term.shown(raw), part, term.weight, part * term.weight + 0.0, term.position)
             for term, raw, part in self._given
         )
 

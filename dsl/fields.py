@@ -60,7 +60,8 @@ def with_unit(value: object, parse: Callable[[object], int], example: str) -> in
         raise Refusal(fact, hint or example) from None
 
 
-def _size(value: object) -> int:
+def read_size(value: object) -> int:
+    """Bytes from a whole number or text such as ``10 GiB``. Raises Refusal."""
     size = with_unit(value, parse_size, "write a size, like 10 GiB")
     if not 0 <= size <= MAX_BYTES:
         raise Refusal(f"{shown(value)} is out of range", f"use a size from 0 B to {format_size(MAX_BYTES)}")
@@ -121,10 +122,11 @@ def attribute_scalar(value: object) -> AttributeScalar:
         raise Refusal(f"an attribute cannot be {kind}", "write true, false, a whole number or text")
     if not value or len(value) > 255 or "\n" in value:
         raise Refusal("the text of an attribute has 1 to 255 characters in one line")
-    return _size(value) if _SIZE_TEXT.fullmatch(value) else value
+    return read_size(value) if _SIZE_TEXT.fullmatch(value) else value
 
 
-def _attribute(value: object) -> AttributeValue:
+def read_value(value: object) -> AttributeValue:
+    """The value of an attribute: as :func:`attribute_scalar`, or a list of texts. Raises Refusal."""
     if not isinstance(value, list | tuple):
         return attribute_scalar(value)
     if not value:
@@ -199,7 +201,7 @@ Project = Annotated[
 Text = Annotated[str, Field(max_length=1000, description="For people, at most 1000 characters.")]
 Size = Annotated[
     int,
-    PlainValidator(_size),
+    PlainValidator(read_size),
     number_schema("integer", 0, MAX_BYTES, quantity(SIZE_UNITS), "whole bytes, or text with a binary unit", "10 GiB"),
 ]
 Duration = Annotated[
@@ -221,7 +223,7 @@ Percent = Annotated[
 ]
 Attribute = Annotated[
     AttributeValue,
-    PlainValidator(_attribute),
+    PlainValidator(read_value),
     PlainSerializer(_as_json),
     WithJsonSchema(
         {

@@ -1,29 +1,28 @@
-"""One document from its tree: the model of its kind, or every problem it has, each with its place."""
+"""One document from its tree: the model of its kind, or every problem it has, each with its place.
+
+So are read the documents of a set of specs, and with :func:`read_kind` and :func:`read_model` whatever else is written
+in the same way.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from dsl.documents import (
-    API_VERSION,
-    KINDS,
-    Marks,
-    PoolSpec,
-    QuotaLimits,
-    SizeLimits,
-    SnapshotRules,
-    SnapshotTurn,
-    SpecDocument,
-)
+from dsl.document import Document, Marks
+from dsl.documents import API_VERSION, KINDS, SpecDocument
 from dsl.fields import Refusal
 from dsl.problems import Problem, Source, Span, looks_secret, shown, suggest
-from dsl.qos import FORMS, QosBudget
-from dsl.rules import Preference, Reserved, Rule, Spread
+from dsl.qos import FORMS
+from dsl.shapes import keys_at
 from dsl.yaml_tree import Entries, Items, Node, Path, Scalar, find, find_key, to_plain
+
+D = TypeVar("D", bound=Document)
+M = TypeVar("M", bound=BaseModel)
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _URL_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
@@ -37,6 +36,11 @@ _WANTED = {
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
+}
+_ELSEWHERE = {
+    **dict.fromkeys(KINDS, "put it into a file with specs"),
+    "PlacementTest": "put tests into files that end in .test.yaml; `shareflow spec test` runs them",
+    "SavedInventory": "name the file behind `shareflow spec simulate --inventory`",
 }
 _EXAMPLES = {
     "name": "name: rack1",
@@ -56,30 +60,71 @@ _EXAMPLES = {
     "attributes": "attributes: {media: ssd}",
     "options": "options: {path: pools/rack1}",
     "qos": "qos: {iops: 10000}",
+    "PlacementTest.name": "name: fast needs flash",
+    "request": "request: {type: standard, size: 10 GiB}",
+    "size": "size: 10 GiB",
+    "expect": "expect: {pool: local/rack1}",
+    "backend": "backend: local",
+    "pool": "pool: local/rack1",
+    "total": "total: 100 TiB",
+    "free": "free: 60 TiB",
+    "provisioned": "provisioned: 40 TiB",
 }
 
 
+class _About(NamedTuple):
+    """What is being read: its model, and what messages call it."""
+
+    model: type[BaseModel]
+    noun: str
+
+    def keys(self, path: Path) -> list[str]:
+        return keys_at(self.model, path)
+
+
 def read_document(node: Node, source: Source) -> SpecDocument | list[Problem]:
-    """The document that a tree holds, or its problems (never an empty list)."""
+    """The document of a set that a tree holds, or its problems (never an empty list)."""
+    return read_kind(node, source, KINDS)
+
+
+def read_kind(node: Node, source: Source, kinds: Mapping[str, type[D]]) -> D | list[Problem]:
+    """The document of one of some kinds that a tree holds, or its problems (never an empty list)."""
     if not isinstance(node, Entries):
         hint = f"begin it with `apiVersion: {API_VERSION}` and `kind: ...`"
         return [source.problem("S109", f"a document is a mapping, not {_kind_of(node)}", node.span, hint=hint)]
-    problems = list(_header_problems(node, source))
+    problems = list(_header_problems(node, source, tuple(kinds)))
     if problems:
         return problems
     kind = str(to_plain(find(node, ("kind",))))
-    body = {key.text: _value(value) for key, value in node.entries if key.text not in ("apiVersion", "kind")}
     if kind == "Backend":
         problems += _secret_problems(node, source)
-    try:
-        document = KINDS[kind].model_validate(body)
-    except ValidationError as error:
-        problems += [_translate(detail, node, kind, source) for detail in _own_mistakes(error, kind)]
-        return problems
+    document = read_model(node, source, kinds[kind], kind, header=("apiVersion", "kind"))
+    if isinstance(document, list):
+        return problems + document
     return problems or document.placed(Marks(source, node))
 
 
-def _own_mistakes(error: ValidationError, kind: str) -> list[ErrorDetails]:
+def read_model(
+    node: Entries, source: Source, model: type[M], noun: str, *, header: tuple[str, ...] = ()
+) -> M | list[Problem]:
+    """The model that a mapping holds, or its problems (never an empty list).
+
+    Args:
+        node: the mapping.
+        source: where it stands.
+        model: what it is read as.
+        noun: what messages call it, as in "a ShareType".
+        header: keys that are no part of the model.
+    """
+    body = {key.text: _value(value) for key, value in node.entries if key.text not in header}
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        about = _About(model, noun)
+        return [_translate(detail, node, about, source) for detail in _own_mistakes(error, about)]
+
+
+def _own_mistakes(error: ValidationError, about: _About) -> list[ErrorDetails]:
     """The author's mistakes, without what only follows from another one.
 
     A list whose item was refused is also too short, and a mistyped key is also a missing one.
@@ -88,7 +133,7 @@ def _own_mistakes(error: ValidationError, kind: str) -> list[ErrorDetails]:
     paths = [_path(detail) for detail in details]
     above = {path[:length] for path in paths for length in range(len(path))}
     unknown = [path for detail, path in zip(details, paths, strict=True) if detail["type"] == "extra_forbidden"]
-    meant = {(*path[:-1], suggest(str(path[-1]), _keys_at(path[:-1], kind))) for path in unknown}
+    meant = {(*path[:-1], suggest(str(path[-1]), about.keys(path[:-1]))) for path in unknown}
     return [
         detail
         for detail, path in zip(details, paths, strict=True)
@@ -116,10 +161,10 @@ def _attribute_paths(node: Entries) -> Iterator[Path]:
         yield ("pools", index, "attributes")
 
 
-def _header_problems(node: Entries, source: Source) -> Iterator[Problem]:
+def _header_problems(node: Entries, source: Source, kinds: tuple[str, ...]) -> Iterator[Problem]:
     """What is wrong with ``apiVersion`` and ``kind``; without them nothing else can be judged."""
     start = node.entries[0][0].span if node.entries else node.span
-    for key, known, code in (("kind", tuple(KINDS), "S101"), ("apiVersion", (API_VERSION,), "S102")):
+    for key, known, code in (("kind", kinds, "S101"), ("apiVersion", (API_VERSION,), "S102")):
         value = node.get(key)
         if value is None:
             wrong = next((k for k, _ in node.entries if suggest(k.text, [key]) is not None), None)
@@ -128,11 +173,17 @@ def _header_problems(node: Entries, source: Source) -> Iterator[Problem]:
             yield source.problem("S103", f"`{key}` is missing", span, hint=hint)
         elif not isinstance(value, Scalar) or value.value not in known:
             text = shown(value.text) if isinstance(value, Scalar) else _kind_of(value)
-            near = suggest(text, known)
-            hint = f"did you mean `{near}`?" if near else f"use one of {', '.join(known)}"
             what = "kind" if key == "kind" else "API version"
-            hint = hint if len(known) > 1 else f"write `{key}: {known[0]}`"
-            yield source.problem(code, f"unknown {what} `{text}`", value.span, hint=hint)
+            elsewhere = _ELSEWHERE.get(text) if key == "kind" else None
+            message = f"unknown {what} `{text}`" if elsewhere is None else f"a {text} cannot stand in this file"
+            yield source.problem(code, message, value.span, hint=elsewhere or _one_of(key, text, known))
+
+
+def _one_of(key: str, text: str, known: tuple[str, ...]) -> str:
+    near = suggest(text, known)
+    if len(known) == 1:
+        return f"write `{key}: {known[0]}`"
+    return f"did you mean `{near}`?" if near else f"use one of {', '.join(known)}"
 
 
 def _value(node: Node) -> object:
@@ -194,16 +245,16 @@ def _path(detail: ErrorDetails) -> Path:
     return tuple(step for step in steps if not (isinstance(step, str) and step.startswith("<")))
 
 
-def _translate(detail: ErrorDetails, node: Entries, kind: str, source: Source) -> Problem:
+def _translate(detail: ErrorDetails, node: Entries, about: _About, source: Source) -> Problem:
     """A model's error in our words, at its place."""
     error, path = detail["type"], _path(detail)
     name = shown(_dotted(_written(node, path)))
     context: Mapping[str, object] = detail.get("ctx", {})
     refusal = context.get("error")
     if error == "extra_forbidden":
-        return _unknown_key(path, node, kind, source)
+        return _unknown_key(path, node, about, source)
     if error == "missing":
-        return _missing_key(path, node, kind, source)
+        return _missing_key(path, node, about, source)
     span = find_key(node, path) if detail["loc"][-1:] == ("[key]",) else find(node, path).span
     if isinstance(refusal, Refusal):
         message = str(refusal) if len(str(refusal)) <= 72 else str(refusal)[:69] + "..."
@@ -214,7 +265,7 @@ def _translate(detail: ErrorDetails, node: Entries, kind: str, source: Source) -
     if error == "literal_error":
         return _not_one_of(name, str(context.get("expected", "")), find(node, path), source)
     fact, hint = _bounds(error, context)
-    return source.problem("S106", f"`{name}` {fact}", span, label=f"in this {kind}", hint=hint)
+    return source.problem("S106", f"`{name}` {fact}", span, label=f"in this {about.noun}", hint=hint)
 
 
 def _not_one_of(name: str, expected: str, node: Node, source: Source) -> Problem:
@@ -240,52 +291,36 @@ def _dotted(path: Path) -> str:
 def _bounds(error: str, context: Mapping[str, object]) -> tuple[str, str]:
     """Fact and next step of an error of range or length."""
     low, high = context.get("ge", context.get("min_length")), context.get("le", context.get("max_length"))
+    word = "mapping" if context.get("field_type") == "Dictionary" else "list"
     words = {
         "greater_than_equal": (f"must be at least {low}", f"write {low} or more"),
         "less_than_equal": (f"must be at most {high}", f"write {high} or less"),
-        "too_short": ("is an empty list", "write at least one value"),
+        "too_short": (f"is an empty {word}", "write at least one value"),
         "too_long": (f"has more than {high} entries", f"write {high} at most"),
         "string_too_long": (f"has more than {high} characters", "shorten the text"),
     }
     return words.get(error, ("is not allowed", f"correct it: {error.replace('_', ' ')}"))
 
 
-def _keys_at(path: Path, kind: str) -> list[str]:
-    """The keys that the model at a path has."""
-    models: dict[str, type[BaseModel]] = {
-        "": KINDS[kind],
-        "pools": PoolSpec,
-        "limits": QuotaLimits if kind == "Quota" else SizeLimits,
-        "snapshots": SnapshotRules,
-        "pools.qos": QosBudget,
-        "pools.reserved_percent": Reserved,
-        "reserved_percent": Reserved,
-        "require": Rule,
-        "prefer": Preference,
-        "spread": Spread,
-        "schedule": SnapshotTurn,
-    }
-    model = models.get(".".join(step for step in path if isinstance(step, str)))
-    return list(model.model_fields) if model is not None else []
-
-
-def _unknown_key(path: Path, node: Entries, kind: str, source: Source) -> Problem:
+def _unknown_key(path: Path, node: Entries, about: _About, source: Source) -> Problem:
     key = str(path[-1])
-    known = _keys_at(path[:-1], kind)
+    known = about.keys(path[:-1])
     near = suggest(key, known)
     listed = [name for name in known if not name.endswith(FORMS[1:])]
     hint = f"did you mean `{near}`?" if near else f"use one of {', '.join(listed)}"
-    where = f"a {kind}" if len(path) == 1 else f"`{_dotted(path[:-1])}` of a {kind}"
+    where = f"a {about.noun}" if len(path) == 1 else f"`{_dotted(path[:-1])}` of a {about.noun}"
     message = f"unknown key `{shown(key)}`"
     return source.problem("S104", message, find_key(node, path), label=f"no such key in {where}", hint=hint)
 
 
-def _missing_key(path: Path, node: Entries, kind: str, source: Source) -> Problem:
+def _missing_key(path: Path, node: Entries, about: _About, source: Source) -> Problem:
     key = str(path[-1])
     above = find(node, path[:-1])
-    span = find(node, ("kind",)).span if len(path) == 1 else _first_key(above)
-    where = f"this {kind}" if len(path) == 1 else f"`{_dotted(path[:-1])}`"
-    hint = f"add `{_EXAMPLES.get(key, f'{key}: ...')}`"
+    kind = node.get("kind") if len(path) == 1 else None
+    span = kind.span if kind is not None else _first_key(above)
+    where = f"this {about.noun}" if len(path) == 1 else f"`{_dotted(path[:-1])}`"
+    example = _EXAMPLES.get(f"{about.noun}.{key}") or _EXAMPLES.get(key, f"{key}: ...")
+    hint = f"add `{example}`"
     return source.problem("S103", f"`{key}` is missing", span, label=f"{where} has no `{key}`", hint=hint)
 
 
@@ -295,7 +330,10 @@ def _first_key(node: Node) -> Span:
 
 def _wrong_type(wanted: str, path: Path, node: Node, source: Source) -> Problem:
     name = shown(_dotted(path))
-    example = _EXAMPLES.get("name" if path[0] == "pools" and len(path) == 2 else str(path[-1]))
+    key = str(path[-1])
+    if path[0] == "pools" and len(path) == 2:
+        key = "name" if isinstance(path[1], int) else "free"
+    example = _EXAMPLES.get(key)
     example = example if wanted in ("a mapping", "a list") else None
     hint = f"write `{example}`" if example else f"write {wanted}"
     if isinstance(node, Scalar):

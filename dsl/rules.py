@@ -107,7 +107,7 @@ def _as_rules(value: object) -> object:
 ReservedPercent = Annotated[Reserved, BeforeValidator(_for_every_purpose, json_schema_input_type=Percent | Reserved)]
 Rules = Annotated[
     tuple[Annotated[Rule, BeforeValidator(_with_its_keys, json_schema_input_type=str | Rule)], ...],
-    BeforeValidator(_as_rules),
+    BeforeValidator(_as_rules, json_schema_input_type=str | list[str | Rule]),
     Field(strict=False, max_length=MAX_RULES),
 ]
 RequiredAttributes = Annotated[Mapping[AttributeName, Accepted], Field(max_length=MAX_RULES)]

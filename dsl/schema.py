@@ -15,7 +15,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 
-from dsl.documents import API_VERSION, KINDS
+from dsl.documents import API_VERSION
+from dsl.kinds import WRITTEN
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NAMES = re.compile(r"\w+(?:, \w+)*")
@@ -27,7 +28,7 @@ def schema(kind: str | None = None) -> dict[str, Any]:
     Raises:
         KeyError: there is no such kind.
     """
-    models = list(KINDS.values()) if kind is None else [KINDS[kind]]
+    models = list(WRITTEN.values()) if kind is None else [WRITTEN[kind]]
     made, shared = models_json_schema([(model, "validation") for model in models], schema_generator=_Generator)
     return {
         "$schema": DIALECT,
@@ -57,7 +58,7 @@ class _Generator(GenerateJsonSchema):
         lines = _attributes(model)
         for name, key in made.get("properties", {}).items():
             _describe(key, lines.get(name, ""))
-        kind = next((kind for kind, known in KINDS.items() if known is model), None)
+        kind = next((kind for kind, known in WRITTEN.items() if known is model), None)
         return made if kind is None else _with_header(made, kind)
 
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:

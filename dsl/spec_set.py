@@ -31,7 +31,7 @@ from dsl.expressions import Schema
 from dsl.problems import Problem, Source, SpecProblems, printable
 from dsl.reading import read_document, truth_word_warnings
 from dsl.set_check import check_set
-from dsl.yaml_tree import MAX_BYTES, Entries, Node, decode, parse
+from dsl.yaml_tree import SPEC_FILE, Bounds, Entries, Node, decode, parse
 
 K = TypeVar("K", bound=Document)
 MAX_FILES = 10_000
@@ -162,6 +162,11 @@ def _by_key(documents: Sequence[SpecDocument], kind: type[K]) -> Mapping[str, K]
     return MappingProxyType({doc.key: doc for doc in documents if isinstance(doc, kind)})
 
 
+def is_test_file(path: Path) -> bool:
+    """Whether a file holds tests, by its name."""
+    return path.name.endswith(_TESTS)
+
+
 def read_files(paths: Sequence[Path], problems: list[Problem], *, tests: bool = False) -> Iterator[tuple[Path, Source]]:
     """Spec files with their texts: those that are named, and those below directories that are named; each once.
 
@@ -223,14 +228,14 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def read_file(path: Path) -> Source | Problem:
+def read_file(path: Path, bounds: Bounds = SPEC_FILE) -> Source | Problem:
     """The text of one file, or why it cannot be read."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             hint = "name a regular file or a directory"
             return Problem("S001", "this is not a regular file", printable(str(path)), hint=hint)
         with path.open("rb") as file:
-            return decode(file.read(MAX_BYTES + 1), printable(str(path)))
+            return decode(file.read(bounds.size + 1), printable(str(path)), bounds)
     except (OSError, ValueError) as error:
         return _unreadable(path, error)
 

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 import yaml
 
@@ -24,6 +25,18 @@ MAX_BYTES = 2**20
 MAX_NODES = 10_000
 MAX_DEPTH = 32
 _MAX_DIGITS = 30
+
+
+class Bounds(NamedTuple):
+    """How large a text may be: bytes, and keys and values."""
+
+    size: int = MAX_BYTES
+    nodes: int = MAX_NODES
+
+
+SPEC_FILE = Bounds()
+LARGE_FILE = Bounds(64 * 2**20, 2_000_000)
+"""For what a machine has written: 10,000 pools and more."""
 
 ScalarValue = bool | int | Decimal | str | None
 Plain = bool | int | float | str | None | list["Plain"] | dict[str, "Plain"]
@@ -100,20 +113,21 @@ def load(text: str, name: str = "<text>") -> tuple[Node, ...]:
     return parsed.documents
 
 
-def parse(source: Source) -> Parsed:
+def parse(source: Source, bounds: Bounds = SPEC_FILE) -> Parsed:
     """The documents of a text and its problems. After a problem of syntax or size the rest is not read."""
-    refused = _refuse_text(source)
+    refused = _refuse_text(source, bounds.size)
     if refused is not None:
         return Parsed((), (refused,))
-    builder = _Builder(source)
+    builder = _Builder(source, bounds.nodes)
     documents = tuple(builder.documents())
     return Parsed(documents, tuple(builder.problems))
 
 
-def decode(data: bytes, name: str) -> Source | Problem:
+def decode(data: bytes, name: str, bounds: Bounds = SPEC_FILE) -> Source | Problem:
     """Bytes of a file as text, or why they are none."""
-    if len(data) > MAX_BYTES:
-        return Problem("S003", f"the file is larger than {MAX_BYTES:,} bytes", name, hint="split it into several files")
+    if len(data) > bounds.size:
+        message = f"the file is larger than {bounds.size:,} bytes"
+        return Problem("S003", message, name, hint="split it into several files")
     try:
         return Source(name, data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -155,10 +169,10 @@ def to_plain(node: Node) -> Plain:
     return float(node.value) if isinstance(node.value, Decimal) else node.value
 
 
-def _refuse_text(source: Source) -> Problem | None:
+def _refuse_text(source: Source, most: int) -> Problem | None:
     text = source.text
-    if len(text) > MAX_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        return Problem("S003", f"the text is larger than {MAX_BYTES:,} bytes", source.name, hint="split it")
+    if len(text) > most or len(text.encode("utf-8", "surrogatepass")) > most:
+        return Problem("S003", f"the text is larger than {most:,} bytes", source.name, hint="split it")
     found = _FORBIDDEN.search(text)
     if found is None:
         return None
@@ -184,8 +198,9 @@ class _Stop(Exception):
 class _Builder:
     """Builds the documents of one text, and gathers its problems on the way."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, most_nodes: int) -> None:
         self.source = source
+        self._most_nodes = most_nodes
         self.problems: list[Problem] = []
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         self._events: Iterator[yaml.Event] = yaml.parse(source.text, Loader=loader)
@@ -227,8 +242,8 @@ class _Builder:
     def _node(self, event: yaml.Event, depth: int) -> Node:
         span = _span(event)
         self._nodes += 1
-        if self._nodes > MAX_NODES:
-            self._add("S012", f"the file has more than {MAX_NODES:,} keys and values", span, "split the file")
+        if self._nodes > self._most_nodes:
+            self._add("S012", f"the file has more than {self._most_nodes:,} keys and values", span, "split the file")
             raise _Stop
         if isinstance(event, yaml.AliasEvent):
             name = shown(event.anchor)

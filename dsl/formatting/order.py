@@ -7,7 +7,7 @@ from typing import Annotated, get_args, get_origin
 
 from pydantic import BaseModel
 
-from dsl.documents import KINDS
+from dsl.kinds import WRITTEN
 
 FIRST = ("apiVersion", "kind", "name")
 
@@ -17,7 +17,7 @@ Shape = tuple[object, ...]
 
 def shape_of(kind: object) -> Shape:
     """The shape of a document of a kind; unknown kinds have none."""
-    return (KINDS[kind],) if isinstance(kind, str) and kind in KINDS else ()
+    return (WRITTEN[kind],) if isinstance(kind, str) and kind in WRITTEN else ()
 
 
 def inside(shape: Shape, key: str | None) -> Shape:

@@ -18,7 +18,7 @@ def score(kept: Sequence[tuple[PoolView, PoolVerdict]], request: PlacementReques
     """Give each pool its scores: per preference the raw value, the value from 0 to 1 among the pools, and weighted.
 
     A value becomes ``(value - least) / (most - least)``, 0 when all are equal; ``when`` is 1 or 0. A value that is not
-    known counts as the least.
+    known counts as the worst one: the least, or the most where the weight is negative.
     """
     beside = environment(request)
     envs = [Env(view.values, beside["request"], {}, beside["spec"]) for view, _ in kept]
@@ -53,5 +53,5 @@ def _normalised(raw: Sequence[object], preference: Preference) -> list[float]:
     least, most = min(known, default=0), max(known, default=0)
     if least == most:
         return [0.0] * len(numbers)
-    span = most - least
-    return [0.0 if number is None else float((number - least) / span) for number in numbers]
+    span, worst = most - least, 0.0 if preference.weight > 0 else 1.0
+    return [worst if number is None else float((number - least) / span) for number in numbers]

@@ -46,13 +46,15 @@ def _needs(one: QosClassSpec) -> list[str]:
 
 
 def _unenforced(one: QosClassSpec, backends: Sequence[BackendSpec]) -> Iterator[Problem]:
+    """A warning for a class that must be enforced; one of best effort says itself that it need not be."""
+    if one.enforce != "required":
+        return
     missing: dict[str, list[str]] = {}
     needs = _needs(one)
     for backend in backends:
         can = ENFORCED.get(backend.driver)
         lacks = [] if can is None else [key for key in needs if key not in can]
-        will_do = not lacks if one.enforce == "required" else len(lacks) < len(needs)
-        if will_do:
+        if not lacks:
             return
         missing[f"{backend.name} ({backend.driver})"] = lacks
     shown = [f"{backend} lacks {', '.join(lacks[:3])}" for backend, lacks in list(missing.items())[:3]]
@@ -60,9 +62,7 @@ def _unenforced(one: QosClassSpec, backends: Sequence[BackendSpec]) -> Iterator[
         ("name",),
         "S254",
         f"no backend enforces the QoS class `{one.name}`",
-        hint="use a backend that can, or write `enforce: best_effort`"
-        if one.enforce == "required"
-        else "use a backend that can, or remove the class",
+        hint="use a backend that can, or write `enforce: best_effort`",
         note="; ".join(shown),
         severity="warning",
     )

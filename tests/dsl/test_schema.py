@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from dsl.documents import API_VERSION, KINDS
+from dsl.documents import API_VERSION
+from dsl.kinds import WRITTEN
 from dsl.problems import Source
-from dsl.reading import read_document
+from dsl.reading import read_kind
 from dsl.schema import DIALECT, schema, schema_text
 from dsl.yaml_tree import parse, to_plain
 
@@ -42,6 +43,10 @@ ACCEPTED = [
     "kind: Backend, name: a, driver: d, pools: [{name: p, attributes: {a: x, b: true, c: 5, d: [x, y]}, zone: z}]",
     'kind: Quota, project: "*", limits: {}',
     "kind: Quota, project: a.b, limits: {shares: 0, bytes: 5 PiB, snapshots: null}",
+    "kind: PlacementTest, name: a b, request: {size: 1}, expect: {none: true}",
+    "kind: PlacementTest, name: a, pools: specs, request: {size: 1 GiB, affinity: [x]}, expect: {rejects: {p: full}}",
+    'kind: PlacementTest, name: a, pools: {"*": {free: unknown}}, request: {size: 1}, expect: {pool: p}',
+    "kind: PlacementTest, name: a, pools: [{backend: b, name: p, driver: d}], request: {size: 1}, expect: {fits: [p]}",
 ]
 BROKEN = [
     "kind: ShareType",
@@ -85,6 +90,14 @@ BROKEN = [
     "kind: Quota, project: p, limits: {shares: -1}",
     "kind: Quota, project: p, limits: {bytes: ten}",
     "kind: Quota, project: p, limits: {share: 5}",
+    "kind: PlacementTest, name: a, request: {size: 1}",
+    "kind: PlacementTest, name: a, request: {}, expect: {pool: p}",
+    "kind: PlacementTest, name: a, request: {size: 1}, expect: {pools: p}",
+    "kind: PlacementTest, name: a, request: {size: 1}, expect: {none: false}",
+    "kind: PlacementTest, name: a, pools: spec, request: {size: 1}, expect: {pool: p}",
+    "kind: PlacementTest, name: a, pools: {p: {fre: 1}}, request: {size: 1}, expect: {pool: p}",
+    "kind: PlacementTest, name: a, pools: [{name: p}], request: {size: 1}, expect: {pool: p}",
+    "kind: PlacementTest, name: a, pools: [{backend: b, name: p, free: some}], request: {size: 1}, expect: {pool: p}",
 ]
 
 
@@ -92,13 +105,13 @@ def _document(body: str) -> tuple[Any, bool]:
     """A document as JSON data, and whether we accept it."""
     source = Source("x.yaml", f"{{apiVersion: {API_VERSION}, {body}}}")
     (node,) = parse(source).documents
-    return to_plain(node), not isinstance(read_document(node, source), list)
+    return to_plain(node), not isinstance(read_kind(node, source, WRITTEN), list)
 
 
 def _documents(path: Path) -> Iterator[tuple[Any, bool]]:
     source = Source(path.name, path.read_text(encoding="utf-8"))
     for node in parse(source).documents:
-        yield to_plain(node), not isinstance(read_document(node, source), list)
+        yield to_plain(node), not isinstance(read_kind(node, source, WRITTEN), list)
 
 
 def _keys(made: Any) -> Iterator[tuple[str, Any]]:
@@ -121,11 +134,11 @@ def test_schema_is_a_schema_of_every_kind() -> None:
     assert made["$schema"] == DIALECT
     Draft202012Validator.check_schema(made)
     kinds = [made["$defs"][choice["$ref"].rpartition("/")[2]]["properties"] for choice in made["oneOf"]]
-    assert [properties["kind"]["const"] for properties in kinds] == list(KINDS)
+    assert [properties["kind"]["const"] for properties in kinds] == list(WRITTEN)
     assert {properties["apiVersion"]["const"] for properties in kinds} == {API_VERSION}
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", sorted(WRITTEN))
 def test_schema_of_one_kind_takes_only_that_kind(kind: str) -> None:
     """`spec schema KIND` refuses the documents of other kinds."""
     validator = Draft202012Validator(schema(kind))
@@ -155,7 +168,7 @@ def test_there_are_valid_documents_to_try() -> None:
     """The test above is about documents of all kinds."""
     found = [document for path in [*SPECS, *SNAPSHOTS] for document, accepted in _documents(path) if accepted]
     assert len(found) > 10
-    assert {document["kind"] for document in found} >= {"ShareType", "Backend", "Quota"}
+    assert {document["kind"] for document in found} == set(WRITTEN)
 
 
 @pytest.mark.parametrize("body", ACCEPTED)

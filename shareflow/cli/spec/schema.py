@@ -25,13 +25,13 @@ def schema(
     force: Annotated[bool, typer.Option("--force", help="replace the file if it exists")] = False,
 ) -> int:
     """The JSON Schema of spec documents, for editors: completion, descriptions, mistakes while typing."""
-    from dsl.documents import KINDS  # noqa: PLC0415 - `--help` has to be quick
+    from dsl.kinds import WRITTEN  # noqa: PLC0415 - `--help` has to be quick
     from dsl.problems import suggest  # noqa: PLC0415
     from dsl.schema import schema_text  # noqa: PLC0415
 
-    if kind is not None and kind not in KINDS:
-        near = suggest(kind, KINDS)
-        hint = f"did you mean `{near}`?" if near else f"use one of {', '.join(KINDS)}"
+    if kind is not None and kind not in WRITTEN:
+        near = suggest(kind, WRITTEN)
+        hint = f"did you mean `{near}`?" if near else f"use one of {', '.join(WRITTEN)}"
         raise InvalidInput(f"unknown kind `{kind[:40]}`", hint=hint, field="KIND")
     text = schema_text(kind)
     if to is None:
