@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from sqlalchemy import RowMapping
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError
@@ -22,15 +23,15 @@ from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.backend_steps import BackendSteps, MoverSteps
-from activities.backends import catalogue_of, open_backend
+from activities.backends import open_backend
 from activities.inventory_steps import InventorySteps
 from activities.reads import Reads
 from activities.reconcile import BackendReconciler, ClaimsReconciler
 from activities.settings import Services
+from activities.specs import apply_at_start
 from drivers.contract import Driver
 from dsl.problems import SpecProblems
 from dsl.spec_set import SpecSet, load_specs
-from inventory import catalogue
 from inventory.database import Database, deployment_id, migrate
 from shareflow import faults, names
 from shareflow.contracts.steps import Limits
@@ -91,6 +92,15 @@ def sandbox() -> SandboxedWorkflowRunner:
     return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
 
 
+def _taken(applied: RowMapping) -> str:
+    """One line about whose specs count."""
+    by = f" by {applied['applied_by']}" if applied["applied_by"] else ""
+    return (
+        f"specs: revision {applied['revision']}, applied{by} in operation {applied['operation']}, counts; "
+        "of this worker's own files only what opens its drivers"
+    )
+
+
 class Process:
     """Everything that one worker process runs."""
 
@@ -108,8 +118,9 @@ class Process:
             client=client,
             limits=settings.limits,
         )
-        with self.database.write() as connection:
-            catalogue.apply(connection, catalogue_of(self.specs, self.services.drivers))
+        self.applied = apply_at_start(self.database, self.specs, self.services.drivers)
+        if self.applied is not None:
+            print(_taken(self.applied), flush=True)  # noqa: T201  (a command line)
         self._close: list[Callable[[], None]] = [driver.close for driver in self.services.drivers.values()]
 
     def _open(self, specs: SpecSet) -> dict[str, Driver]:

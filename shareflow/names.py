@@ -32,6 +32,7 @@ RESIZE_SHARE: Final = "ResizeShare"
 DELETE_SHARE: Final = "DeleteShare"
 FORGET_SHARE: Final = "ForgetShare"
 SET_SHARE_QOS: Final = "SetShareQos"
+APPLY_SPECS: Final = "ApplySpecs"
 RECONCILE_BACKEND: Final = "ReconcileBackend"
 RECONCILE_CLAIMS: Final = "ReconcileClaims"
 
@@ -45,6 +46,7 @@ OPERATION_TYPES: Final = (
     DELETE_SHARE,
     FORGET_SHARE,
     SET_SHARE_QOS,
+    APPLY_SPECS,
 )
 
 # Commands into a running operation: update and signal of the same name, with what the UI says of them.
@@ -78,6 +80,7 @@ LIST_QOS_CLASSES: Final = "ListQosClasses"
 GET_QUOTA: Final = "GetQuota"
 LIST_FINDINGS: Final = "ListFindings"
 LIST_AUDIT: Final = "ListAudit"
+PLAN_SPECS: Final = "PlanSpecs"
 
 READS: Final = (
     LIST_SHARES,
@@ -94,6 +97,7 @@ READS: Final = (
     GET_QUOTA,
     LIST_FINDINGS,
     LIST_AUDIT,
+    PLAN_SPECS,
 )
 
 # Inventory steps: local activities, one short transaction each

@@ -32,6 +32,7 @@ from shareflow.contracts.reads import (
     SnapshotRef,
     SnapshotView,
 )
+from shareflow.contracts.specs import Document, PlanQuery, PlanView
 from shareflow.operation import build
 from shareflow.wire import Wire
 
@@ -154,6 +155,15 @@ class Reads:
         """
         query = self._query(OperationRef, operation=operation)
         return await self._wire.read(names.EXPLAIN_OPERATION, query, PlacementView)
+
+    async def plan_specs(self, documents: Sequence[Document]) -> PlanView:
+        """What applying these documents, as one whole set, would change, and what that means for the shares there.
+
+        Raises:
+            InvalidInput: the set has more than 1 MiB as JSON.
+            SpecError: the set is refused.
+        """
+        return await self._wire.read(names.PLAN_SPECS, self._query(PlanQuery, documents=list(documents)), PlanView)
 
     def findings(self, *, open_only: bool = True) -> AsyncIterator[FindingView]:
         """What the reconciler found; with ``open_only`` only what is not repaired yet."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from workflows.apply_specs import ApplySpecs
 from workflows.create_share import CreateShare
 from workflows.create_share_from_snapshot import CreateShareFromSnapshot
 from workflows.create_snapshot import CreateSnapshot
@@ -24,6 +25,7 @@ WORKFLOWS: tuple[type, ...] = (
     DeleteShare,
     ForgetShare,
     SetShareQos,
+    ApplySpecs,
     ReconcileClaims,
     ReconcileBackend,
     UnknownOperation,
