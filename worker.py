@@ -24,6 +24,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from activities.backend_steps import BackendSteps, MoverSteps
 from activities.backends import open_backend
+from activities.drift import BackendCompare, SpecsDrift
 from activities.inventory_steps import InventorySteps
 from activities.reads import Reads
 from activities.reconcile import BackendReconciler, ClaimsReconciler
@@ -140,7 +141,12 @@ class Process:
             self.client,
             task_queue=names.QUEUE,
             workflows=WORKFLOWS,
-            activities=[*inventory.activities(), *reads.activities(), *reconciler.activities()],
+            activities=[
+                *inventory.activities(),
+                *reads.activities(),
+                *reconciler.activities(),
+                *SpecsDrift(self.services).activities(),
+            ],
             activity_executor=threads,
             workflow_runner=sandbox(),
             workflow_failure_exception_types=[ValidationError],
@@ -156,11 +162,12 @@ class Process:
         spec, driver = self.specs.backends[backend], self.services.drivers[backend]
         slots = spec.slots
         steps = BackendSteps(self.services, backend, driver, slots)
-        reconciler = BackendReconciler(self.services, spec, driver)
+        reconciler, drift = BackendReconciler(self.services, spec, driver), BackendCompare(self.services, spec, driver)
         mover = MoverSteps(self.services, backend, slots=2)
-        self._close += [steps.close, mover.close, reconciler.close]
+        self._close += [steps.close, mover.close, reconciler.close, drift.close]
+        activities = [*steps.activities(), *reconciler.activities(), *drift.activities()]
         return [
-            self._activity_worker(names.backend_queue(backend), [*steps.activities(), *reconciler.activities()], slots),
+            self._activity_worker(names.backend_queue(backend), activities, slots),
             self._activity_worker(names.mover_queue(backend), mover.activities(), slots=2),
         ]
 

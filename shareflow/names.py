@@ -33,6 +33,7 @@ DELETE_SHARE: Final = "DeleteShare"
 FORGET_SHARE: Final = "ForgetShare"
 SET_SHARE_QOS: Final = "SetShareQos"
 APPLY_SPECS: Final = "ApplySpecs"
+DETECT_DRIFT: Final = "DetectDrift"
 RECONCILE_BACKEND: Final = "ReconcileBackend"
 RECONCILE_CLAIMS: Final = "ReconcileClaims"
 
@@ -130,6 +131,11 @@ MOVER_FORGET: Final = "mover_forget"
 FIND_LOST_OPERATIONS: Final = "find_lost_operations"
 RESUME_OPERATION: Final = "resume_operation"
 REPORT_STRAYS: Final = "report_strays"
+
+# Search for drift: activities on QUEUE, and one on backend_queue(name)
+APPLIED_BACKENDS: Final = "applied_backends"
+COMPARE_DRIFT: Final = "compare_drift"
+BACKEND_DRIFT: Final = "backend_drift"
 
 # Typed search attributes
 SHARE_ID: Final = SearchAttributeKey.for_keyword("ShareId")

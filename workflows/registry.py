@@ -8,6 +8,7 @@ from workflows.create_share_from_snapshot import CreateShareFromSnapshot
 from workflows.create_snapshot import CreateSnapshot
 from workflows.delete_share import DeleteShare
 from workflows.delete_snapshot import DeleteSnapshot
+from workflows.detect_drift import DetectDrift
 from workflows.forget_share import ForgetShare
 from workflows.reconcile import ReconcileBackend, ReconcileClaims
 from workflows.resize_share import ResizeShare
@@ -26,6 +27,7 @@ WORKFLOWS: tuple[type, ...] = (
     ForgetShare,
     SetShareQos,
     ApplySpecs,
+    DetectDrift,
     ReconcileClaims,
     ReconcileBackend,
     UnknownOperation,

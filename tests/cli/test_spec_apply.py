@@ -90,3 +90,21 @@ def test_file_that_is_no_plan_is_a_usage_error(text: str, tmp_path: Path) -> Non
     assert done.code == exits.USAGE, done.err
     assert "is no plan" in done.err
     assert "Traceback" not in done.err
+
+
+def test_drift_tells_clean_from_changed_and_refused_by_exit_code(up: Up, tmp_path: Path) -> None:
+    """What a pipeline runs every night."""
+    specs = _files(up, tmp_path / "s", _type("nightly"))
+    assert up.run("spec", "apply", str(specs), "--yes").code == exits.CHANGED
+    clean = up.run("spec", "drift", str(specs))
+    assert (clean.code, clean.out) == (exits.OK, "no drift\n")
+    (specs / "more.yaml").write_text(_type("only-in-git"))
+    found = up.run("spec", "drift", str(specs), "-o", "json")
+    assert found.code == exits.CHANGED
+    assert [(row["name"], row["git"], row["inventory"]) for row in found.data["rows"]] == [
+        ("only-in-git", "declared", None)
+    ]
+    assert "only-in-git" in up.run("spec", "drift", str(specs)).out
+    assert up.run("spec", "drift").code == exits.OK
+    (specs / "more.yaml").write_text(_type("x", "colour: red\n"))
+    assert up.run("spec", "drift", str(specs)).code == exits.CONFIGURATION

@@ -269,6 +269,18 @@ async def apply_specs_moved(world: World, project: str) -> Started:
     return await _apply_specs(world, project, stale=True)
 
 
+async def detect_drift(world: World, _project: str) -> Started:
+    """Git has another set than was applied."""
+    documents = [{"kind": "ShareType", "name": "only-in-git"}]
+    return await _play(world, names.DETECT_DRIFT, {"documents": documents})
+
+
+async def detect_drift_without_git(world: World, _project: str) -> Started:
+    """The inventory and the backends alone; one of them does not answer."""
+    world.array().script.add(FaultKind.UNREACHABLE, verb="pools", times=1)
+    return await _play(world, names.DETECT_DRIFT, {})
+
+
 async def reconcile_claims(world: World, _project: str) -> Started:
     """One pass."""
     return await _play(world, names.RECONCILE_CLAIMS, {})
@@ -311,6 +323,8 @@ SITUATIONS: dict[str, Play] = {
         forget,
         apply_specs,
         apply_specs_moved,
+        detect_drift,
+        detect_drift_without_git,
         reconcile_claims,
         reconcile_backend,
     )
