@@ -21,12 +21,10 @@ _EVERY: Mapping[str, AttributeValue] = {
     "revert": True,
     "host_access": True,
     "shrink": True,
-    "tags": True,
 }
 _ENFORCING: Mapping[str, AttributeValue] = {
     **_EVERY,
     "quota_enforced": True,
-    "snapshots_atomic": True,
     "access_modes": ("rw", "ro", "none"),
     "snapshot_space": "shared",
 }
@@ -37,7 +35,6 @@ REPORTS: Mapping[str, Mapping[str, AttributeValue]] = MappingProxyType(
         "directory": {
             **_EVERY,
             "quota_enforced": False,
-            "snapshots_atomic": False,
             "access_modes": ("rw", "none"),
             "snapshot_space": "full",
         },

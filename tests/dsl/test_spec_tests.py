@@ -11,7 +11,7 @@ from dsl.catalogue import CATALOGUE
 from dsl.problems import SpecProblems
 from dsl.spec_check import check
 from dsl.spec_set import load_specs
-from dsl.spec_tests import Coverage, PlacementTestSpec, Result, Suite, coverage, read_tests, run_tests
+from dsl.spec_tests import Coverage, Result, Suite, coverage, read_tests, run_tests
 
 HERE = Path(__file__).parent / "spec_tests"
 SET = HERE / "set.yaml"
@@ -283,9 +283,3 @@ def test_result_as_data_holds_failures_and_the_decision(tmp_path: Path) -> None:
         }
     ]
     assert data["decision"] == result.decision.summary()
-
-
-def test_every_key_of_a_test_document_is_in_the_readme() -> None:
-    """What can be written can be looked up."""
-    readme = (Path(__file__).parents[2] / "specs" / "README.md").read_text(encoding="utf-8")
-    assert [key for key in PlacementTestSpec.model_fields if f"`{key}`" not in readme] == []
