@@ -17,7 +17,7 @@ from shareflow import names
 from shareflow.contracts import reads
 from shareflow.contracts.reads import Page
 from tests.support.scenes import GIB, Scene
-from tests.support.world import Refused, World
+from tests.support.world import FAKE_SPECS, Refused, World
 
 SECONDS = 2.0
 
@@ -175,7 +175,9 @@ async def test_quota_pools_and_types_are_shown(world: World) -> None:
     pools = await _ask(world, names.LIST_POOLS, {})
     assert sorted(pool["name"] for pool in pools["items"]) == ["a1", "a2", "b1"]
     types = await _ask(world, names.LIST_SHARE_TYPES, {})
-    assert [row["name"] for row in types["items"]] == ["fast", "plain", "ssd", "standard"]
+    assert [row["name"] for row in types["items"]] == sorted(
+        doc["name"] for doc in FAKE_SPECS if doc["kind"] == "ShareType"
+    )
     classes = await _ask(world, names.LIST_QOS_CLASSES, {})
     assert [row["name"] for row in classes["items"]] == ["by-use", "firm", "gold", "silver", "tiny", "wish"]
     assert classes["items"][2]["document"]["max_iops_per_gib"] == "100"

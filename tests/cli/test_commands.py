@@ -97,7 +97,7 @@ def test_other_views(up: Up, home: str) -> None:
     placement = up.run("spec", "explain", "--size", "9GiB")
     assert placement.code == exits.OK
     assert "slow/p2: dropped" in placement.out
-    assert "allocated + size <= limit" in placement.out
+    assert "provisioned + size <= total x ratio" in placement.out
     too_much = up.run("spec", "explain", "--size", "1PiB")
     assert too_much.code == exits.FAILED
     only = up.run("spec", "explain", "--size", "1GiB", "--show", "p2").out
@@ -111,6 +111,14 @@ def test_operation_shows_why_its_pool_was_chosen(up: Up, home: str) -> None:
     assert "slow/p1: kept" in shown
     assert "slow/p2: dropped" in shown
     assert "zone == a" in shown
+    again = up.run("spec", "explain", "--operation", created["id"])
+    assert again.code == exits.OK
+    assert "slow/p1: kept, rank 1" in again.out
+    why = up.run("spec", "explain", "--operation", created["id"], "--why-not", "p2").out
+    assert "slow/p1: " not in why.partition("\n")[2]
+    assert "zone == a" in why
+    assert "pool is available" not in why
+    assert up.run("spec", "explain").code == exits.USAGE
 
 
 def test_failed_operation_has_its_code_and_exit_code(up: Up) -> None:

@@ -33,6 +33,17 @@ FAKE_SPECS: tuple[Mapping[str, Any], ...] = (
     {"kind": "ShareType", "name": "ssd", "require": {"media": "ssd"}},
     {"kind": "ShareType", "name": "plain", "snapshots": {"allowed": False}},
     {"kind": "ShareType", "name": "fast", "qos": "gold"},
+    {"kind": "ShareType", "name": "spread", "spread": {"by": "zone"}},
+    {
+        "kind": "ShareType",
+        "name": "choosy",
+        "require": [
+            'pool.media == "ssd" or pool.total >= 850 TiB',
+            {"rule": 'pool.zone == "moon"', "enforce": "advise", "message": "the moon is coming"},
+        ],
+        "prefer": [{"when": 'pool.zone == "west"', "weight": 100}, {"score": "pool.free", "weight": 10}],
+    },
+    {"kind": "ShareType", "name": "never", "require": ['pool.media == "tape"', "request.size <= 1 TiB"]},
     {
         "kind": "QosClass",
         "name": "gold",
