@@ -21,12 +21,14 @@ _EVERY: Mapping[str, AttributeValue] = {
     "revert": True,
     "host_access": True,
     "shrink": True,
+    "tags": True,
 }
 _ENFORCING: Mapping[str, AttributeValue] = {
     **_EVERY,
     "quota_enforced": True,
     "access_modes": ("rw", "ro", "none"),
     "snapshot_space": "shared",
+    "snapshots_atomic": True,
 }
 REPORTS: Mapping[str, Mapping[str, AttributeValue]] = MappingProxyType(
     {
@@ -37,6 +39,7 @@ REPORTS: Mapping[str, Mapping[str, AttributeValue]] = MappingProxyType(
             "quota_enforced": False,
             "access_modes": ("rw", "none"),
             "snapshot_space": "full",
+            "snapshots_atomic": False,
         },
     }
 )
