@@ -25,7 +25,7 @@ from dsl.spec_set import from_records
 from inventory import catalogue, pool_history, resources
 from inventory.database import Database
 
-MOST_BEHIND = 32
+MOST_BEHIND = 8
 """So many changed rows are laid over the kept picture before it is read anew."""
 
 
@@ -33,7 +33,7 @@ def figures_of(row: RowMapping) -> PoolFigures:
     """A pool's capacity from its row. What is reserved counts as handed out; a survey may not have seen it yet."""
     terms: Mapping[str, Any] = row["terms"] or {}
     thin, allocated, total = terms.get("thin", True), row["allocated_bytes"], row["total_bytes"]
-    reserved = {purpose: Fraction(percent) for purpose, percent in terms.get("reserved", {}).items()}
+    reserved = {purpose: _number(percent) for purpose, percent in terms.get("reserved", {}).items()}
     return PoolFigures(
         total=UNKNOWN if total is None else total,
         free=_free(row["free_bytes"], total, allocated, thin=thin),
@@ -41,9 +41,15 @@ def figures_of(row: RowMapping) -> PoolFigures:
         reserved_percent=reserved.get("create", 0),
         reserved_from_snapshot_percent=reserved.get("from_snapshot", 0),
         reserved_extend_percent=reserved.get("extend", 0),
-        over_subscription=Fraction(terms.get("over_subscription", 1)),
+        over_subscription=_number(terms.get("over_subscription", 1)),
         thin=thin,
     )
+
+
+def _number(text: str | int) -> int | Fraction:
+    """The number, as an int where it is one: placement calculates with it for every request."""
+    number = Fraction(text)
+    return number.numerator if number.denominator == 1 else number
 
 
 def _free(reported: int | None, total: int | None, allocated: int, *, thin: bool) -> Amount:
@@ -113,9 +119,10 @@ class Picture:
         """The picture with rows that have changed since; retired pools leave it."""
         views, known = dict(self.views), dict(self.rows)
         for row in rows:
-            views.pop(row["id"], None)
-            known.pop(row["id"], None)
-            if not row["retired"]:
+            if row["retired"]:
+                views.pop(row["id"], None)
+                known.pop(row["id"], None)
+            else:
                 known[row["id"]] = row
                 views[row["id"]] = view(row, self.language.schema)
         return Picture(revision, self.specs, views, known, self.language, self.defaults)

@@ -8,7 +8,7 @@ import statistics
 import time
 import tracemalloc
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,9 +76,7 @@ class _Sized:
         self.seen.append(1)
         return view(*arguments)
 
-    def _place(
-        self, request: PlacementRequest, pools: Iterable[PoolView], surroundings: Surroundings
-    ) -> Decision:
+    def _place(self, request: PlacementRequest, pools: Iterable[PoolView], surroundings: Surroundings) -> Decision:
         decision = place(request, pools, surroundings)
         self.ask(decision)
         return decision
@@ -208,7 +206,7 @@ def _memory(report: Report, sized: _Sized) -> None:
     report.add("a decision with every value", (peak - held) / mib, "MiB")
 
 
-def _documents() -> Iterator[dict[str, Any]]:
+def _documents() -> Iterator[Mapping[str, Any]]:
     """A set in the usual mixture: mostly types with rules, backends, classes, quotas."""
     yield from DOCUMENTS[:2]
     for number in range(DOCUMENT_COUNT - 2):
@@ -223,7 +221,7 @@ def _documents() -> Iterator[dict[str, Any]]:
                 yield {
                     **DOCUMENTS[2],
                     "name": f"type{number}",
-                    "require": [RULES[0], f"pool.total >= {number + 1} * request.size or pool.tier in [\"gold\"]"],
+                    "require": [RULES[0], f'pool.total >= {number + 1} * request.size or pool.tier in ["gold"]'],
                     "prefer": [{"score": "pool.free / pool.total", "weight": 10}],
                 }
 

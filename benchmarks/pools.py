@@ -16,7 +16,7 @@ SIZE = 10 * GIB
 PER_BACKEND = 100
 RULES = (
     'pool.media == "ssd" and pool.latency <= 2 ms',
-    'pool.total >= 8 * request.size or pool.tier in ["gold", "silver"]',
+    'pool.free >= 2 * request.size or pool.tier in ["gold", "silver"]',
 )
 DOCUMENTS: tuple[Mapping[str, Any], ...] = (
     {
@@ -74,7 +74,7 @@ def backends(like: BackendRow, count: int) -> list[BackendRow]:
 def _pool(driver: Mapping[str, Any], number: int) -> PoolRow:
     kind = number % 20
     total = (200 + number % 7 * 100) * GIB
-    left = 4 * GIB if kind in (1, 2) else total - number % 90 * GIB
+    left = 4 * GIB if kind in (1, 2) else total - number * 7 * 2**20  # hardly two pools have the same left
     attributes = {
         **driver,
         "media": "hdd" if kind in (3, 4) else "ssd",
@@ -111,8 +111,8 @@ def predicate(spec: ShareTypeSpec, size: int) -> Callable[[PoolView], bool]:
         media, latency = values.get("media"), values.get("latency")
         if media != "ssd" or not isinstance(latency, int) or latency > 2000:
             return False
-        total, tier = values.get("total"), values.get("tier")
-        if not (isinstance(total, int) and total >= 8 * size) and tier not in ("gold", "silver"):
+        free, tier = values.get("free"), values.get("tier")
+        if not (isinstance(free, int) and free >= 2 * size) and tier not in ("gold", "silver"):
             return False
         return _has_room(pool.figures, size)
 
