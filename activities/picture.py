@@ -7,6 +7,7 @@ rolled back.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -142,6 +143,15 @@ def _of_specs(connection: Connection, specs: int) -> Picture:
     return Picture(specs=specs, language=Language(spec_set.schema()), defaults=spec_set.placement)
 
 
+def _set_aside() -> None:
+    """Spare the collector of cycles what is alive now: the picture of 10,000 pools takes it 0.2 s at every full round.
+
+    Reference counts free it as ever when it is replaced.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 class Pictures:
     """Keeps a worker's picture. Usable from any number of threads: pictures are never changed, only replaced."""
 
@@ -166,7 +176,9 @@ class Pictures:
         revision = pool_history.revision(connection)
         if kept.specs != specs:
             empty = _of_specs(connection, specs) if specs else Picture(specs=0)
-            return empty.with_changes(resources.pools_picture(connection), revision), MOST_BEHIND + 1
+            whole = empty.with_changes(resources.pools_picture(connection), revision)
+            _set_aside()
+            return whole, MOST_BEHIND + 1
         if kept.revision == revision:
             return kept, 0
         rows = pool_history.changed_since(connection, kept.revision)

@@ -87,7 +87,9 @@ class PoolFigures:
     def is_thin(self) -> bool:
         """Whether shares take space as they are written, or may."""
         thin = self.thin
-        return thin is True or (isinstance(thin, Sequence) and True in thin)
+        if thin is True or thin is False:
+            return thin
+        return isinstance(thin, Sequence) and True in thin
 
 
 @dataclass(frozen=True, slots=True)

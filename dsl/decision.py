@@ -90,9 +90,12 @@ class RuleResult(NamedTuple):
 
     def to_json(self, known: Known | None = None) -> dict[str, object]:
         """Plain values; what is as usual is left out at the end. For ``known`` see :meth:`PoolVerdict.to_json`."""
+        known = {} if known is None else known
         unusual: dict[str, object] = {} if self.enforced else {"enforced": False}
         if self.comparisons:
-            unusual["comparisons"] = [_json_of(compared, known) for compared in self.comparisons]
+            unusual["comparisons"] = [
+                known.get(id(compared)) or _json_of(compared, known) for compared in self.comparisons
+            ]
         return {
             "kind": str(self.kind),
             "rule": _bounded(self.rule),
@@ -257,7 +260,8 @@ class PoolVerdict:
         Args:
             known: the plain values of what other pools share with this one, by identity; is added to.
         """
-        rules = [_json_of(rule, known) for rule in self.rules]
+        known = {} if known is None else known
+        rules = [known.get(id(rule)) or _json_of(rule, known) for rule in self.rules]
         scores: dict[str, object] = {}
         if self._given:
             scores = {"score": self.score, "scores": [scored.to_json() for scored in self.scores]}
@@ -352,12 +356,8 @@ class Decision:
         }
 
 
-def _json_of(part: RuleResult | Compared, known: Known | None) -> dict[str, object]:
-    if known is None:
-        return part.to_json()
-    found = known.get(id(part))
-    if found is None:
-        found = known[id(part)] = part.to_json() if isinstance(part, Compared) else part.to_json(known)
+def _json_of(part: RuleResult | Compared, known: Known) -> dict[str, object]:
+    found = known[id(part)] = part.to_json() if isinstance(part, Compared) else part.to_json(known)
     return found
 
 

@@ -103,9 +103,9 @@ def render_value(value: object, kind: Type | None) -> str:
     """
     if value is None:
         return "absent"
-    if isinstance(value, bool):
+    if value is True or value is False:
         return "true" if value else "false"
-    if isinstance(value, int | Fraction):
+    if isinstance(value, (int, Fraction)):
         return _render_number(value, kind) if kind is not None and kind.kind is Kind.NUMBER else shown(value)
     if isinstance(value, tuple | list | frozenset | set):
         return _render_items(value, kind.of if kind is not None else None)

@@ -230,22 +230,19 @@ def _expression(
     text, enforced, evaluate = " ".join(rule.rule.split()), rule.enforce == "enforce", expression.evaluate
     asked, spec = beside["request"], beside["spec"]
 
-    results: dict[tuple[object, ...], RuleResult] = {}
+    results: dict[tuple[int, ...], RuleResult] = {}
     shared = _shared_texts()
 
     def explain(pool: PoolView) -> RuleResult:
         found = expression.explain(_new(Env, (pool.values, asked, _NOTHING, spec)))
-        try:  # pools that compare the same values share one result, which holds many texts
-            same = tuple([(c.left.__class__, c.left, c.right, c.verdict, c.reason) for c in found.comparisons])
-            known = results.get(same)
-        except TypeError:  # a driver reports something that is no value of an attribute
-            return result(found)
+        compared = tuple([shared(comparison) for comparison in found.comparisons])
+        same = tuple([id(one) for one in compared])  # results keep what they compared, so that each identity stays
+        known = results.get(same)
         if known is None:
-            known = results[same] = result(found)
+            known = results[same] = result(found, compared)
         return known
 
-    def result(found: Explanation) -> RuleResult:
-        compared = tuple([shared(comparison) for comparison in found.comparisons])
+    def result(found: Explanation, compared: tuple[Compared, ...]) -> RuleResult:
         ok, (left, right) = found.verdict is True, _sides(found.comparisons, compared)
         reason = "" if ok else _why(found.reasons, compared, rule.message)
         kind = Kind.ABSENT if found.verdict is None else Kind.RULE
@@ -267,14 +264,9 @@ def _unreadable(rule: Rule, errors: ExpressionErrors, position: str) -> Placemen
 
 def compared_values(comparison: Comparison) -> Compared:
     """A comparison as text."""
-    left, right = comparison.left, comparison.right
-    return Compared(
-        comparison.text,
-        render_value(left, comparison.left_type),
-        "" if right is None and comparison.right_type is None else render_value(right, comparison.right_type),
-        comparison.verdict,
-        comparison.reason,
-    )
+    text, left, right, verdict, _, _, reason, _, left_type, right_type = comparison
+    shown = "" if right is None and right_type is None else render_value(right, right_type)
+    return _new(Compared, (text, render_value(left, left_type), shown, verdict, reason))
 
 
 def _shared_texts() -> Callable[[Comparison], Compared]:
@@ -282,10 +274,10 @@ def _shared_texts() -> Callable[[Comparison], Compared]:
     known: dict[tuple[object, ...], Compared] = {}
 
     def shared(comparison: Comparison) -> Compared:
-        _, left, right, verdict, start, _, reason, *_ = comparison
+        _, left, right, verdict, start, _, reason, _, _, _ = comparison
         try:
-            found = known.get(same := (start, left.__class__, left, right, verdict, reason))
-        except TypeError:  # see above
+            found = known.get(same := (start, left is True or left is False, left, right, verdict, reason))
+        except TypeError:  # a driver reports something that is no value of an attribute
             return compared_values(comparison)
         if found is None:
             found = known[same] = compared_values(comparison)
