@@ -89,7 +89,7 @@ class PoolFigures:
         thin = self.thin
         if thin is True or thin is False:
             return thin
-        return isinstance(thin, Sequence) and True in thin
+        return True in thin
 
 
 @dataclass(frozen=True, slots=True)
