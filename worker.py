@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from sqlalchemy import RowMapping
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError
@@ -22,15 +23,16 @@ from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.backend_steps import BackendSteps, MoverSteps
-from activities.backends import catalogue_of, open_backend
+from activities.backends import open_backend
+from activities.drift import BackendCompare, SpecsDrift
 from activities.inventory_steps import InventorySteps
 from activities.reads import Reads
 from activities.reconcile import BackendReconciler, ClaimsReconciler
 from activities.settings import Services
+from activities.specs import apply_at_start
 from drivers.contract import Driver
 from dsl.problems import SpecProblems
 from dsl.spec_set import SpecSet, load_specs
-from inventory import catalogue
 from inventory.database import Database, deployment_id, migrate
 from shareflow import faults, names
 from shareflow.contracts.steps import Limits
@@ -91,6 +93,15 @@ def sandbox() -> SandboxedWorkflowRunner:
     return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
 
 
+def _taken(applied: RowMapping) -> str:
+    """One line about whose specs count."""
+    by = f" by {applied['applied_by']}" if applied["applied_by"] else ""
+    return (
+        f"specs: revision {applied['revision']}, applied{by} in operation {applied['operation']}, counts; "
+        "of this worker's own files only what opens its drivers"
+    )
+
+
 class Process:
     """Everything that one worker process runs."""
 
@@ -108,8 +119,9 @@ class Process:
             client=client,
             limits=settings.limits,
         )
-        with self.database.write() as connection:
-            catalogue.apply(connection, catalogue_of(self.specs, self.services.drivers))
+        self.applied = apply_at_start(self.database, self.specs, self.services.drivers)
+        if self.applied is not None:
+            print(_taken(self.applied), flush=True)  # noqa: T201  (a command line)
         self._close: list[Callable[[], None]] = [driver.close for driver in self.services.drivers.values()]
 
     def _open(self, specs: SpecSet) -> dict[str, Driver]:
@@ -129,7 +141,12 @@ class Process:
             self.client,
             task_queue=names.QUEUE,
             workflows=WORKFLOWS,
-            activities=[*inventory.activities(), *reads.activities(), *reconciler.activities()],
+            activities=[
+                *inventory.activities(),
+                *reads.activities(),
+                *reconciler.activities(),
+                *SpecsDrift(self.services).activities(),
+            ],
             activity_executor=threads,
             workflow_runner=sandbox(),
             workflow_failure_exception_types=[ValidationError],
@@ -145,11 +162,12 @@ class Process:
         spec, driver = self.specs.backends[backend], self.services.drivers[backend]
         slots = spec.slots
         steps = BackendSteps(self.services, backend, driver, slots)
-        reconciler = BackendReconciler(self.services, spec, driver)
+        reconciler, drift = BackendReconciler(self.services, spec, driver), BackendCompare(self.services, spec, driver)
         mover = MoverSteps(self.services, backend, slots=2)
-        self._close += [steps.close, mover.close, reconciler.close]
+        self._close += [steps.close, mover.close, reconciler.close, drift.close]
+        activities = [*steps.activities(), *reconciler.activities(), *drift.activities()]
         return [
-            self._activity_worker(names.backend_queue(backend), [*steps.activities(), *reconciler.activities()], slots),
+            self._activity_worker(names.backend_queue(backend), activities, slots),
             self._activity_worker(names.mover_queue(backend), mover.activities(), slots=2),
         ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from drivers.contract import BackendConfig, Driver, PoolConfig, PoolReport
 from drivers.errors import DriverError, Rejected
 from drivers.registry import open_driver
 from dsl.capacity import pool_limit
-from dsl.documents import BackendSpec, PlacementSpec, PoolSpec, secret_reference
+from dsl.documents import BackendSpec, CapacityTerms, PlacementSpec, PoolSpec, secret_reference
 from dsl.spec_set import SpecSet
 from inventory import catalogue
 from inventory.catalogue import BackendRow, Catalogue, PoolRow, QuotaRow, VersionRow
@@ -97,18 +98,25 @@ def pool_row(
         free_bytes=report.free if report else None,
         iops_budget=spec.qos.iops,
         throughput_budget=spec.qos.throughput,
-        terms={
-            "thin": terms.thin,
-            "over_subscription": str(terms.over_subscription),
-            "reserved": {purpose: str(percent) for purpose, percent in terms.reserved},
-        },
+        terms=pool_terms(terms),
     )
 
 
-def pool_rows(spec: BackendSpec, driver: Driver, defaults: PlacementSpec | None = None) -> list[PoolRow]:
-    """All pools of a backend with fresh figures. Raises DriverError when it does not answer."""
-    reports = {report.name: report for report in driver.pools()}
-    return [pool_row(pool, driver, reports.get(pool.name), defaults) for pool in spec.pools]
+def pool_terms(terms: CapacityTerms) -> dict[str, Any]:
+    """Terms as a pool's row keeps them."""
+    return {
+        "thin": terms.thin,
+        "over_subscription": str(terms.over_subscription),
+        "reserved": {purpose: str(percent) for purpose, percent in terms.reserved},
+    }
+
+
+def pool_rows(
+    spec: BackendSpec, driver: Driver, reports: Sequence[PoolReport], defaults: PlacementSpec | None = None
+) -> list[PoolRow]:
+    """The pools of a backend that its driver was opened with, with what it reports of them."""
+    known, opened = {report.name: report for report in reports}, {pool.name for pool in driver.config.pools}
+    return [pool_row(pool, driver, known.get(pool.name), defaults) for pool in spec.pools if pool.name in opened]
 
 
 def declared_backend(connection: Connection, spec: BackendSpec) -> tuple[BackendSpec, PlacementSpec | None]:
@@ -128,19 +136,28 @@ def declared_backend(connection: Connection, spec: BackendSpec) -> tuple[Backend
 
 def _backend_row(spec: BackendSpec, driver: Driver, defaults: PlacementSpec) -> BackendRow:
     try:
-        rows, reachable = pool_rows(spec, driver, defaults), True
+        rows, reachable = pool_rows(spec, driver, driver.pools(), defaults), True
     except DriverError:
-        rows, reachable = [pool_row(pool, driver, None, defaults) for pool in spec.pools], False
+        rows, reachable = pool_rows(spec, driver, (), defaults), False
     document = spec.model_dump(mode="json", exclude={"options": True, "pools": {"__all__": {"options"}}})
     return BackendRow(name=spec.name, driver=spec.driver, document=document, pools=rows, reachable=reachable)
 
 
-def catalogue_of(specs: SpecSet, drivers: dict[str, Driver]) -> Catalogue:
+def surveyed(specs: SpecSet, drivers: Mapping[str, Driver]) -> list[BackendRow]:
+    """The backends of a set that have a driver here, as they answer now."""
+    names = sorted(specs.backends.keys() & drivers.keys())
+    return [_backend_row(specs.backends[name], drivers[name], specs.placement) for name in names]
+
+
+def catalogue_of(specs: SpecSet, drivers: Mapping[str, Driver]) -> Catalogue:
     """What the inventory has to know of the specs and of the backends as they answer now."""
+    return catalogue_with(specs, surveyed(specs, drivers))
+
+
+def catalogue_with(specs: SpecSet, backends: Sequence[BackendRow]) -> Catalogue:
+    """What the inventory has to know of the specs, with these rows of its backends."""
     return Catalogue(
-        backends=[
-            _backend_row(specs.backends[name], drivers[name], specs.placement) for name in sorted(specs.backends)
-        ],
+        backends=backends,
         types=[
             VersionRow(name=spec.name, version=spec.version, document=spec.record())
             for spec in specs.share_types.values()

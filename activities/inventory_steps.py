@@ -25,6 +25,7 @@ from activities.recipes.delete import DeleteShare, ForgetShare
 from activities.recipes.qos import SetShareQos
 from activities.recipes.resize import ResizeShare
 from activities.recipes.snapshots import CreateSnapshot, DeleteSnapshot, RevertShare
+from activities.recipes.specs import ApplySpecs
 from activities.settings import Services
 from inventory import claims, operations, reservations
 from inventory.operations import OpenOperation
@@ -64,6 +65,7 @@ RECIPES: tuple[type[Recipe[Any]], ...] = (
     DeleteShare,
     ForgetShare,
     SetShareQos,
+    ApplySpecs,
 )
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from temporalio import activity
 from temporalio.common import RawValue
 
-from activities import placement, qos
+from activities import placement, qos, specs
 from activities.failures import translated
 from activities.placement import Placement
 from activities.settings import Services
@@ -20,6 +20,7 @@ from inventory import queries, resources
 from shareflow import names
 from shareflow.contracts import reads
 from shareflow.contracts.base import StrictModel
+from shareflow.contracts.specs import PlanQuery
 from shareflow.errors import InvalidInput, NotFound
 
 Question = Callable[[Connection, Any], Any]
@@ -72,6 +73,7 @@ QUESTIONS: tuple[tuple[str, type[StrictModel], Question], ...] = (
     (names.GET_QUOTA, reads.ProjectRef, queries.get_quota),
     (names.LIST_FINDINGS, reads.FindingQuery, queries.list_findings),
     (names.LIST_AUDIT, reads.AuditQuery, queries.list_audit),
+    (names.PLAN_SPECS, PlanQuery, specs.plan_specs),
 )
 
 

@@ -34,6 +34,7 @@ from dsl.documents import BackendSpec
 from inventory import catalogue, claims, comparison, findings, operations
 from inventory.catalogue import pool_id
 from inventory.comparison import Expected
+from inventory.database import Turn
 from inventory.findings import Found
 from shareflow import names
 from shareflow.contracts.reconcile import (
@@ -193,9 +194,7 @@ class BackendReconciler:
     def _scan(self) -> ReconcileBackendResult:
         name = self._spec.name
         try:
-            with self._database.read() as connection:
-                spec, defaults = declared_backend(connection, self._spec)
-            pools = pool_rows(spec, self._driver, defaults)
+            reports = self._driver.pools()
         except DriverError as error:
             with self._database.write() as connection:
                 catalogue.unreachable(connection, name)
@@ -205,7 +204,9 @@ class BackendReconciler:
                 findings.report(connection, name, [unreachable], pools=["-"])
             return ReconcileBackendResult(backend=name, reachable=False, open=1)
         with self._database.write() as connection:
-            catalogue.refresh(connection, name, pools)
+            Turn.ACCOUNTS.take(connection)  # no other set may be applied between reading the terms and using them
+            spec, defaults = declared_backend(connection, self._spec)
+            catalogue.refresh(connection, name, pool_rows(spec, self._driver, reports, defaults))
         found: list[Found] = []
         listed: list[str] = []
         objects = 0

@@ -97,7 +97,7 @@ def read_kind(node: Node, source: Source, kinds: Mapping[str, type[D]]) -> D | l
         return problems
     kind = str(to_plain(find(node, ("kind",))))
     if kind == "Backend":
-        problems += _secret_problems(node, source)
+        problems += secret_problems(node, source)
     document = read_model(node, source, kinds[kind], kind, header=("apiVersion", "kind"))
     if isinstance(document, list):
         return problems + document
@@ -195,8 +195,9 @@ def _value(node: Node) -> object:
     return node.value
 
 
-def _secret_problems(node: Entries, source: Source) -> Iterator[Problem]:
-    pools = node.get("pools")
+def secret_problems(node: Node, source: Source) -> Iterator[Problem]:
+    """Secrets in the options of a backend and of its pools that are written out instead of referred to."""
+    pools = node.get("pools") if isinstance(node, Entries) else None
     for owner in (node, *(pools.items if isinstance(pools, Items) else ())):
         options = owner.get("options") if isinstance(owner, Entries) else None
         if options is not None:

@@ -24,6 +24,7 @@ class PoolRow:
     """A pool as declared, with what its driver reports where that is known.
 
     ``limit_bytes`` None means no limit; a budget that is None means that the pool promises no floors of that kind.
+    ``surveyed`` False: no driver was asked, the figures are those of the row; whether it is reachable stays.
     """
 
     name: str
@@ -35,17 +36,19 @@ class PoolRow:
     iops_budget: int | None = None
     throughput_budget: int | None = None
     terms: Mapping[str, Any] = field(default_factory=dict)
+    surveyed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class BackendRow:
-    """A backend as declared. ``reachable`` says whether its driver answered just now."""
+    """A backend as declared. ``reachable`` says whether its driver answered just now; ``surveyed`` as for a pool."""
 
     name: str
     driver: str
     document: Mapping[str, Any]
     pools: Sequence[PoolRow]
     reachable: bool = True
+    surveyed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,17 +151,15 @@ _CURRENT_REVISION = select(func.coalesce(func.max(tables.spec_revisions.c.revisi
 def _apply_backends(connection: Connection, rows: Sequence[BackendRow]) -> None:
     backends, declared = tables.backends, {backend.name for backend in rows}
     connection.execute(update(backends).where(backends.c.name.not_in(declared)).values(retired=True))
+    served = set(connection.execute(select(backends.c.name)).scalars())
     known = {row["id"]: row for row in connection.execute(select(tables.pools)).mappings()}
     kept: set[str] = set()
     for backend in rows:
-        values: dict[str, Any] = {
-            "driver": backend.driver,
-            "document": dict(backend.document),
-            "reachable": backend.reachable,
-            "retired": False,
-        }
-        if backend.reachable:
-            values["seen_at"] = now()
+        values: dict[str, Any] = {"driver": backend.driver, "document": dict(backend.document), "retired": False}
+        if backend.surveyed:
+            values |= {"reachable": backend.reachable} | ({"seen_at": now()} if backend.reachable else {})
+        elif backend.name not in served:
+            values["reachable"] = False
         _upsert(connection, backends, {"name": backend.name}, values)
         for pool in backend.pools:
             identifier = pool_id(backend.name, pool.name)
@@ -176,15 +177,18 @@ def _apply_pool(connection: Connection, backend: BackendRow, pool: PoolRow, know
         "retired": False,
         "iops_budget": pool.iops_budget,
         "throughput_budget": pool.throughput_budget,
-        "driver": backend.driver,
         "terms": dict(pool.terms),
-        "reachable": backend.reachable,
     }
+    if not pool.surveyed and known is not None:
+        _set_pool(connection, known, declared | _figures(pool))
+        return
+    reachable = backend.reachable and pool.surveyed
+    declared |= {"driver": backend.driver, "reachable": reachable}
     if known is not None:
         # Its last figures stay while it does not answer: it has not become unlimited.
         _set_pool(connection, known, declared | (_figures(pool) if backend.reachable else {}))
         return
-    figures = _figures(pool) if backend.reachable else _figures(pool) | {"limit_bytes": 0}
+    figures = _figures(pool) if reachable else _figures(pool) | {"limit_bytes": 0}
     revision = pool_history.next_revision(connection)
     identifier = pool_id(backend.name, pool.name)
     connection.execute(insert(tables.pools).values(id=identifier, revision=revision, **declared, **figures))

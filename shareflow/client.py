@@ -30,6 +30,8 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from shareflow import names
 from shareflow.contracts.operations import (
     AffinityBy,
+    ApplySpecsInput,
+    ApplySpecsResult,
     CreateShareFromSnapshotInput,
     CreateShareInput,
     CreateSnapshotInput,
@@ -49,6 +51,7 @@ from shareflow.contracts.operations import (
     SnapshotResult,
 )
 from shareflow.contracts.reads import OperationRef, OperationView, ProjectRef
+from shareflow.contracts.specs import Document, PlanToken
 from shareflow.contracts.units import format_size
 from shareflow.errors import InvalidInput, NotFound, RequestReused, ShareflowError
 from shareflow.operation import Operation, build
@@ -269,6 +272,27 @@ class Shares(Reads):
         request = build(ForgetShareInput, **self._common(on_busy, reason), share=share)
         return await self._start(names.FORGET_SHARE, request, f"forget share {share}", request_id)
 
+    async def apply_specs(
+        self,
+        documents: Sequence[Document],
+        plan: PlanToken,
+        *,
+        allow: Sequence[str] = (),
+        request_id: str | None = None,
+        on_busy: str = OnBusy.QUEUE,
+        reason: str = "",
+    ) -> Operation[ApplySpecsResult]:
+        """Make a set of specs the one that counts, as :meth:`~shareflow.reading.Reads.plan_specs` planned it.
+
+        ``allow`` names the removals of what is in use that are meant. What moved since the plan (SpecsMoved), what was
+        not allowed (RemovalNeedsAllow) and a set that is refused (SpecError) ends the operation with nothing changed.
+        """
+        request = build(
+            ApplySpecsInput, **self._common(on_busy, reason),
+            documents=list(documents), plan=plan, allow=list(allow),
+        )  # fmt: skip
+        return await self._start(names.APPLY_SPECS, request, f"apply specs {plan.new[:12]}", request_id)
+
     async def operation_handle(self, operation: str) -> Operation[OperationResult]:
         """Attach to an operation of this project by its id, whoever started it.
 
@@ -376,7 +400,7 @@ def _recorded_digest(model: type[Request], recorded: dict[str, object]) -> str |
 
 def _details(request: Request) -> str:
     """The request as Markdown for the UI; values as code, so that no text of a user becomes markup or a link."""
-    fields = request.model_dump(mode="json", exclude_defaults=True)
+    fields = request.model_dump(mode="json", exclude_defaults=True, exclude={"documents"})
     fields.setdefault("project", request.project)
     return "\n".join(f"- {name}: `{str(value).replace('`', chr(39))}`" for name, value in fields.items())
 

@@ -10,6 +10,8 @@ ShareflowError
 +-- DoesNotFit          SF106  the new size is below what is in use, or below what it must hold
 +-- NotSupported        SF107  the backend or the share's type cannot do this
 +-- CommandRefused      SF108  a command came at a time when it cannot be carried out
++-- SpecsMoved          SF109  the applied specs, or what uses what is removed, moved since the plan
++-- RemovalNeedsAllow   SF110  the plan removes what is in use and nobody has allowed it by name
 +-- NoPoolFits          SF200  placement found no pool; the reason of every pool is kept
 +-- QuotaExceeded       SF201  the project's quota does not allow it
 +-- UnknownType         SF202  no share type of that name
@@ -107,6 +109,18 @@ class CommandRefused(ShareflowError):
     """A command into a running operation came at a time when it cannot be carried out."""
 
     code = "SF108"
+
+
+class SpecsMoved(ShareflowError):
+    """The applied specs, or the shares that use what is removed, are not what the plan was made on any more."""
+
+    code = "SF109"
+
+
+class RemovalNeedsAllow(ShareflowError):
+    """The plan removes what shares use, and that was not allowed by name. Nothing was changed."""
+
+    code = "SF110"
 
 
 class NoPoolFits(ShareflowError):

@@ -32,6 +32,8 @@ RESIZE_SHARE: Final = "ResizeShare"
 DELETE_SHARE: Final = "DeleteShare"
 FORGET_SHARE: Final = "ForgetShare"
 SET_SHARE_QOS: Final = "SetShareQos"
+APPLY_SPECS: Final = "ApplySpecs"
+DETECT_DRIFT: Final = "DetectDrift"
 RECONCILE_BACKEND: Final = "ReconcileBackend"
 RECONCILE_CLAIMS: Final = "ReconcileClaims"
 
@@ -45,6 +47,7 @@ OPERATION_TYPES: Final = (
     DELETE_SHARE,
     FORGET_SHARE,
     SET_SHARE_QOS,
+    APPLY_SPECS,
 )
 
 # Commands into a running operation: update and signal of the same name, with what the UI says of them.
@@ -78,6 +81,7 @@ LIST_QOS_CLASSES: Final = "ListQosClasses"
 GET_QUOTA: Final = "GetQuota"
 LIST_FINDINGS: Final = "ListFindings"
 LIST_AUDIT: Final = "ListAudit"
+PLAN_SPECS: Final = "PlanSpecs"
 
 READS: Final = (
     LIST_SHARES,
@@ -94,6 +98,7 @@ READS: Final = (
     GET_QUOTA,
     LIST_FINDINGS,
     LIST_AUDIT,
+    PLAN_SPECS,
 )
 
 # Inventory steps: local activities, one short transaction each
@@ -126,6 +131,11 @@ MOVER_FORGET: Final = "mover_forget"
 FIND_LOST_OPERATIONS: Final = "find_lost_operations"
 RESUME_OPERATION: Final = "resume_operation"
 REPORT_STRAYS: Final = "report_strays"
+
+# Search for drift: activities on QUEUE, and one on backend_queue(name)
+APPLIED_BACKENDS: Final = "applied_backends"
+COMPARE_DRIFT: Final = "compare_drift"
+BACKEND_DRIFT: Final = "backend_drift"
 
 # Typed search attributes
 SHARE_ID: Final = SearchAttributeKey.for_keyword("ShareId")

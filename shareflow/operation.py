@@ -25,6 +25,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from shareflow import failures, names
 from shareflow.contracts.base import StrictModel
 from shareflow.contracts.operations import (
+    ApplySpecsResult,
     CommandInput,
     DeleteShareResult,
     ExtendRetentionInput,
@@ -71,6 +72,7 @@ RESULTS: dict[str, type[OperationResult]] = {
     names.DELETE_SHARE: DeleteShareResult,
     names.FORGET_SHARE: ForgetShareResult,
     names.SET_SHARE_QOS: SetShareQosResult,
+    names.APPLY_SPECS: ApplySpecsResult,
 }
 
 Result_co = TypeVar("Result_co", bound=OperationResult, covariant=True)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from typing import Any, TypeVar
+
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import TimeoutError as WorkflowTimeout
 
 from shareflow import names
 from shareflow.contracts.base import StrictModel
+from shareflow.contracts.drift import DetectDriftInput, DetectDriftResult
 from shareflow.contracts.operations import AffinityBy, OperationState
 from shareflow.contracts.reads import (
     AuditQuery,
@@ -32,8 +38,14 @@ from shareflow.contracts.reads import (
     SnapshotRef,
     SnapshotView,
 )
+from shareflow.contracts.specs import Document, PlanQuery, PlanView
+from shareflow.errors import ShareflowError
+from shareflow.failures import from_workflow, no_worker
 from shareflow.operation import build
 from shareflow.wire import Wire
+
+DRIFT_SECONDS = timedelta(seconds=120)
+"""How long a search for drift may take, waiting for backends that nobody serves included."""
 
 Query = TypeVar("Query", bound=StrictModel)
 
@@ -154,6 +166,47 @@ class Reads:
         """
         query = self._query(OperationRef, operation=operation)
         return await self._wire.read(names.EXPLAIN_OPERATION, query, PlacementView)
+
+    async def plan_specs(self, documents: Sequence[Document]) -> PlanView:
+        """What applying these documents, as one whole set, would change, and what that means for the shares there.
+
+        Raises:
+            InvalidInput: the set has more than 1 MiB as JSON.
+            SpecError: the set is refused.
+        """
+        return await self._wire.read(names.PLAN_SPECS, self._query(PlanQuery, documents=list(documents)), PlanView)
+
+    async def detect_drift(self, documents: Sequence[Document] | None = None) -> DetectDriftResult:
+        """Where git's set (when given), the applied one and the backends say different things. Changes nothing.
+
+        Raises:
+            SpecError: git's set is refused.
+            BackendUnavailable: no worker gave a report within two minutes.
+        """
+        git = None if documents is None else list(documents)
+        request = self._query(DetectDriftInput, documents=git)
+        workflow = f"detect-drift-{uuid.uuid4()}"
+        async with self._wire.call():
+            handle = await self._wire.client.start_workflow(
+                names.DETECT_DRIFT,
+                request,
+                id=workflow,
+                task_queue=names.QUEUE,
+                result_type=DetectDriftResult,
+                execution_timeout=DRIFT_SECONDS,
+                static_summary="compare git, applied specs and backends",
+            )
+        try:
+            async with self._wire.call(DRIFT_SECONDS.total_seconds() + 10):
+                report: DetectDriftResult = await handle.result()
+        except ShareflowError as error:
+            cause = error.__cause__
+            if isinstance(cause, WorkflowFailureError):
+                if isinstance(cause.cause, WorkflowTimeout):
+                    raise no_worker() from cause
+                raise from_workflow(cause, workflow) from cause
+            raise
+        return report
 
     def findings(self, *, open_only: bool = True) -> AsyncIterator[FindingView]:
         """What the reconciler found; with ``open_only`` only what is not repaired yet."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from workflows.apply_specs import ApplySpecs
 from workflows.create_share import CreateShare
 from workflows.create_share_from_snapshot import CreateShareFromSnapshot
 from workflows.create_snapshot import CreateSnapshot
 from workflows.delete_share import DeleteShare
 from workflows.delete_snapshot import DeleteSnapshot
+from workflows.detect_drift import DetectDrift
 from workflows.forget_share import ForgetShare
 from workflows.reconcile import ReconcileBackend, ReconcileClaims
 from workflows.resize_share import ResizeShare
@@ -24,6 +26,8 @@ WORKFLOWS: tuple[type, ...] = (
     DeleteShare,
     ForgetShare,
     SetShareQos,
+    ApplySpecs,
+    DetectDrift,
     ReconcileClaims,
     ReconcileBackend,
     UnknownOperation,

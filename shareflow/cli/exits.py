@@ -33,7 +33,7 @@ MEANINGS: Final = {
     CONFIGURATION: "the state directory, the database schema or the specs cannot be used",
     UNAVAILABLE: "the Temporal server, a worker, a backend or the database does not answer",
     CANCELLED: "the operation was cancelled and undone",
-    CHANGED: "something differs: a file is not in form, or a change would be made",
+    CHANGED: "something differs or was changed: a file is not in form, specs would change, or were applied",
     INCOMPLETE: "done, but something could not be carried over; the output says what",
     INTERRUPTED: "interrupted here; a started operation goes on",
 }

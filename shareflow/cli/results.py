@@ -10,6 +10,7 @@ from shareflow.cli.quality import qos_fields
 from shareflow.cli.waiting import follow
 from shareflow.client import kebab
 from shareflow.contracts.operations import (
+    ApplySpecsResult,
     DeleteShareResult,
     ForgetShareResult,
     OperationResult,
@@ -75,6 +76,9 @@ def show_result(cli: Cli, result: OperationResult) -> None:
             fields = _deleted(result)
         case SetShareQosResult():
             fields = {"share": result.name, "id": result.share_id, **(qos_fields(result.qos) or {"qos class": "none"})}
+        case ApplySpecsResult():
+            fields = {"specs revision": result.specs_revision, "digest": result.digest[:12]}
+            fields["changed"] = len(result.changed) + result.left_off
         case ForgetShareResult():
             left = {f"left behind {number}": name for number, name in enumerate(result.left_behind, 1)}
             fields = {"forgotten": result.name, "id": result.share_id, **left}

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from shareflow.contracts.base import Duration, Name, ResourceRef, Size, StrictModel, Text
 from shareflow.contracts.qos import QosView
+from shareflow.contracts.specs import Documents, PlanLine, PlanToken
 
 
 class OnBusy(StrEnum):
@@ -158,6 +159,20 @@ class ForgetShareInput(Request):
     share: ResourceRef
 
 
+class ApplySpecsInput(Request):
+    """Make a set of specs the one that counts, whole, in one transaction.
+
+    Attributes:
+        documents: the set, as records.
+        plan: the token of the plan that this carries out.
+        allow: removals of what is in use that are meant: names, or ``Kind/name``.
+    """
+
+    documents: Documents
+    plan: PlanToken
+    allow: Annotated[list[Text], Field(max_length=1000)] = Field(default_factory=list)
+
+
 class RestoreInput(StrictModel):
     """Take a deleted share out of the recycle bin; a new name is needed when its own was taken meanwhile."""
 
@@ -208,6 +223,21 @@ class SetShareQosResult(OperationResult):
     share_id: str
     name: str
     qos: QosView | None
+
+
+class ApplySpecsResult(OperationResult):
+    """What was changed; without the keys, which the plan has.
+
+    Attributes:
+        specs_revision: of the set that counts now.
+        digest: of its content.
+        left_off: changes that were left off to keep the result short.
+    """
+
+    specs_revision: int
+    digest: str
+    changed: list[PlanLine]
+    left_off: int = 0
 
 
 class SnapshotResult(OperationResult):

@@ -57,7 +57,10 @@ def test_every_command_of_the_product_is_there() -> None:
         "qos list",
         "quota show",
     }
-    specs = {f"spec {word}" for word in ("check", "explain", "fmt", "schema", "help", "import manila")}
+    specs = {
+        f"spec {word}"
+        for word in ("check", "explain", "fmt", "schema", "help", "import manila", "plan", "apply", "drift")
+    }
     assert words >= others | specs
     assert words >= {f"share {word}" for word in shares.split()}
     assert words >= {f"op {word}" for word in operations.split()}

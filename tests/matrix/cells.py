@@ -54,6 +54,7 @@ LOST_AT = {
     "SetShareQos": ("inventory.begin.after_commit", "backend.set_qos.after_call"),
     "DeleteShare-purge": ("inventory.begin.after_commit", "backend.set_access_mode.after_call"),
     "ForgetShare": ("inventory.begin.after_commit",),
+    "ApplySpecs": ("inventory.begin.after_commit",),
 }
 ONCE_IN_A_COPY = ("F4", "F4-driver", "F7", "F9", "F15")  # a copy is looked at again and again, always by the same code
 NONE = "none"

@@ -461,4 +461,9 @@ POINTS: dict[str, dict[str, int]] = {
         "inventory.begin.before_commit": 1,
         "inventory.begin.before_transaction": 1,
     },
+    "ApplySpecs": {
+        "inventory.begin.after_commit": 1,
+        "inventory.begin.before_commit": 1,
+        "inventory.begin.before_transaction": 1,
+    },
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,12 +14,14 @@ from tests.matrix.situations import (
     Drive,
     Prepare,
     Rules,
+    applied,
     behind_another,
     busy_revert,
     cancel_in_the_pause,
     half_then_refused,
     home,
     once,
+    same_set,
     sends,
     source_unreadable,
 )
@@ -35,7 +37,7 @@ class Scenario:
 
     Attributes:
         prepare: makes what the operation needs.
-        fields: its input.
+        fields: its input, or what finds it out.
         effect: what a success changes; everything else must be as before.
         natural: how it ends when nothing of the matrix is injected.
         rules: scripted faults that belong to the situation (a pool that refuses, a step that is undone).
@@ -51,7 +53,7 @@ class Scenario:
     name: str
     kind: str
     prepare: Prepare
-    fields: Mapping[str, Any]
+    fields: Mapping[str, Any] | Callable[[Stage], Mapping[str, Any]]
     effect: Effect
     natural: Ending = "succeeded"
     rules: Rules | None = None
@@ -65,7 +67,7 @@ class Scenario:
 
     def request(self, stage: Stage) -> dict[str, Any]:
         """The operation's input."""
-        return stage.input(**self.fields)
+        return stage.input(**(self.fields(stage) if callable(self.fields) else self.fields))
 
 
 _NEW = {"name": "new", "size": 3 * GIB}
@@ -271,4 +273,8 @@ DELETIONS = (
     ),
 )  # fmt: skip
 
-SCENARIOS: dict[str, Scenario] = {each.name: each for each in (*CREATES, *SNAPSHOTS, *RESIZES, *LIMITS, *DELETIONS)}
+SPECS = (Scenario("ApplySpecs", names.APPLY_SPECS, applied, same_set, effects.nothing, settled=("inventory",)),)
+
+SCENARIOS: dict[str, Scenario] = {
+    each.name: each for each in (*CREATES, *SNAPSHOTS, *RESIZES, *LIMITS, *DELETIONS, *SPECS)
+}

@@ -10,7 +10,10 @@ from typing import Any
 from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
+from activities import specs
 from drivers.fake import FaultKind
+from inventory import catalogue
+from inventory.database import Turn
 from shareflow import faults, names
 from tests.matrix.stage import GIB, Stage, soon
 
@@ -34,6 +37,30 @@ def home(pool: str = "a1", *, snapshots: int = 0, kind: str = "standard") -> Pre
             stage.write("home", f"after-s{number}")
 
     return prepare
+
+
+async def applied(stage: Stage) -> None:
+    """The world's specs count as applied by an operation, so that applying them again leaves their revision alone."""
+    await asyncio.to_thread(_apply_once, stage)
+
+
+def _apply_once(stage: Stage) -> None:
+    with stage.world.database.write() as connection:
+        Turn.ACCOUNTS.take(connection)
+        row = catalogue.current_set(connection)
+        assert row is not None
+        if not row["managed"]:
+            found = specs.planned(connection, row["documents"])
+            catalogue.apply(connection, specs.away_from_drivers(connection, found), managed=True)
+
+
+def same_set(stage: Stage) -> dict[str, Any]:
+    """The set that counts, with its plan: one that changes something would change it for all other cells as well."""
+    with stage.world.database.read() as connection:
+        row = catalogue.current_set(connection)
+        assert row is not None
+        token = specs.planned(connection, row["documents"]).token
+    return {"documents": row["documents"], "plan": token.model_dump()}
 
 
 async def behind_another(stage: Stage) -> None:

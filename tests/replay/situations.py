@@ -12,7 +12,9 @@ from typing import Any
 from temporalio.client import WorkflowHandle
 
 from drivers.fake import FaultKind
+from inventory import catalogue
 from shareflow import names
+from shareflow.contracts.specs import PlanView
 from tests.support.world import Refused, World
 
 Play = Callable[[World, str], Awaitable[WorkflowHandle[Any, Any]]]
@@ -246,6 +248,39 @@ async def forget(world: World, project: str) -> Started:
     return await _play(world, names.FORGET_SHARE, {"project": project, "share": "home"})
 
 
+async def _apply_specs(world: World, project: str, *, stale: bool = False, **more: Any) -> Started:
+    """The world's own set with one type more, under a new name each time."""
+    with world.database.read() as connection:
+        row = catalogue.current_set(connection)
+    assert row is not None
+    documents = [*row["documents"], {"kind": "ShareType", "name": f"made-{uuid.uuid4().hex[:8]}"}]
+    plan = await world.read(names.PLAN_SPECS, {"documents": documents}, PlanView)
+    token = plan.token.model_dump() | ({"current": "0" * 64} if stale else {})
+    return await _play(world, names.APPLY_SPECS, {"project": project, "documents": documents, "plan": token, **more})
+
+
+async def apply_specs(world: World, project: str) -> Started:
+    """Succeeded."""
+    return await _apply_specs(world, project, by="ana", reason="one type more")
+
+
+async def apply_specs_moved(world: World, project: str) -> Started:
+    """The plan was made on another set; refused."""
+    return await _apply_specs(world, project, stale=True)
+
+
+async def detect_drift(world: World, _project: str) -> Started:
+    """Git has another set than was applied."""
+    documents = [{"kind": "ShareType", "name": "only-in-git"}]
+    return await _play(world, names.DETECT_DRIFT, {"documents": documents})
+
+
+async def detect_drift_without_git(world: World, _project: str) -> Started:
+    """The inventory and the backends alone; one of them does not answer."""
+    world.array().script.add(FaultKind.UNREACHABLE, verb="pools", times=1)
+    return await _play(world, names.DETECT_DRIFT, {})
+
+
 async def reconcile_claims(world: World, _project: str) -> Started:
     """One pass."""
     return await _play(world, names.RECONCILE_CLAIMS, {})
@@ -286,6 +321,10 @@ SITUATIONS: dict[str, Play] = {
         delete_purged_in_time,
         delete_cancelled,
         forget,
+        apply_specs,
+        apply_specs_moved,
+        detect_drift,
+        detect_drift_without_git,
         reconcile_claims,
         reconcile_backend,
     )

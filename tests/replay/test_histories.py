@@ -60,7 +60,7 @@ async def test_a_history_of_another_recipe_does_not_replay() -> None:
 def test_every_operation_and_situation_has_a_history() -> None:
     """A new operation cannot be forgotten."""
     kept = {_kind(_history(file)) for file in HISTORIES}
-    assert set(names.OPERATION_TYPES) | {names.RECONCILE_BACKEND, names.RECONCILE_CLAIMS} <= kept
+    assert set(names.OPERATION_TYPES) | {names.RECONCILE_BACKEND, names.RECONCILE_CLAIMS, names.DETECT_DRIFT} <= kept
     assert {
         name for name in [*SITUATIONS, *CELLS] if not any(file.name.startswith(f"{name}.") for file in HISTORIES)
     } == set()

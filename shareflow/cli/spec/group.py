@@ -5,5 +5,7 @@ from __future__ import annotations
 import typer
 
 app = typer.Typer(
-    name="spec", help="Spec files: check, format and import them, explain a placement.", no_args_is_help=True
+    name="spec",
+    help="Spec files: check, format, import, plan, apply; explain a placement.",
+    no_args_is_help=True,
 )
