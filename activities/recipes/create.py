@@ -17,7 +17,7 @@ from inventory.claims import Want
 from inventory.operations import OpenOperation
 from shareflow import names
 from shareflow.contracts.operations import CreateShareFromSnapshotInput, CreateShareInput
-from shareflow.contracts.steps import Begun, CommitInput, ObjectPlace, PlaceAgainInput, QosChange
+from shareflow.contracts.steps import Begun, CommitInput, ObjectPlace, PlaceAgainInput
 from shareflow.contracts.units import format_size
 from shareflow.errors import DoesNotFit, InvalidInput, NameTaken, StaleClaim
 
