@@ -141,7 +141,7 @@ class _Spent(NamedTuple):
 
 
 def _medians(actions: dict[str, Callable[[], object]], rounds: int) -> dict[str, _Spent]:
-    """What each takes, in alternating rounds after one that does not count; each cleans up its own garbage."""
+    """What each takes, in alternating rounds after one that does not count, with the garbage collected before."""
     spent: dict[str, list[_Spent]] = {name: [] for name in actions}
     for number in range(rounds + 1):
         for name, action in actions.items():

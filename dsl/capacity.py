@@ -86,10 +86,7 @@ class PoolFigures:
     @property
     def is_thin(self) -> bool:
         """Whether shares take space as they are written, or may."""
-        thin = self.thin
-        if thin is True or thin is False:
-            return thin
-        return True in thin
+        return True in self.thin if isinstance(self.thin, Sequence) else self.thin is True
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,12 +185,13 @@ def _measure(pool: PoolFigures, request: SpaceRequest) -> Measure:
         return Measure(True, _FREE_KNOWN, asked, None, None)
     if pool.total == UNKNOWN:
         return _measure_free(pool, asked, reserved)
-    total, free_gib, size = _gib(pool.total), _gib(free), asked / GIB
+    total = pool.total / GIB if pool.total.__class__ is int else _gib(pool.total)
+    free_gib, size = free / GIB if free.__class__ is int else _gib(free), asked / GIB
     if total <= 0:
         return Measure(False, _SOME_TOTAL, _bytes(total), 0, -asked if asked else None)
     grain = 1 if asked % GIB == 0 else GIB  # in units of 1 / grain GiB
     left = floor((free_gib - total * reserved) * grain) / grain
-    if request.thin and pool.is_thin:
+    if request.thin and pool.thin is not False and (pool.thin is True or pool.is_thin):
         return _measure_thin(pool, asked, total, left)
     room = floor(left * GIB)
     return _new(Measure, (left >= size, _THICK, asked, room, room - asked))

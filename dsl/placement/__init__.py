@@ -86,9 +86,8 @@ def _ask(views: Sequence[PoolView], rule: PlacementRule, number: int, failing: l
     if not rule.enforced:
         return
     test = rule.test
-    for place_, view in enumerate(views):
-        if not test(view):
-            failing[place_] += (number,)
+    for place_ in [place_ for place_, view in enumerate(views) if not test(view)]:
+        failing[place_] += (number,)
 
 
 def _spread(request: PlacementRequest, surroundings: Surroundings) -> tuple[Spread | None, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from operator import attrgetter
 
 from dsl.capacity import Measure, SpaceRequest, fits, measure
 from dsl.decision import Compared, Kind, RuleResult, literal
@@ -63,7 +64,7 @@ _new = tuple.__new__
 def rules_of(request: PlacementRequest, surroundings: Surroundings) -> Iterator[PlacementRule]:
     """The rules that apply to the request, in the order in which they are recorded, without spread and capacity."""
     share_type = request.type
-    yield PlacementRule(lambda pool: pool.available, _available)
+    yield PlacementRule(attrgetter("available"), _available)
     if request.exclude:
         yield _not_excluded(request)
     if request.pool is not None:
