@@ -77,6 +77,8 @@ def pool_row(
         "driver": driver.name,
         "protocols": list(able.protocols),
         "snapshots": able.snapshots,
+        "snapshots_atomic": able.snapshots_atomic,
+        "tags": able.tags,
         "clone": able.clone,
         "revert": able.revert,
         "host_access": able.host_access,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -34,8 +34,11 @@ def type_spec(row: RowMapping) -> ShareTypeSpec:
     return _type_spec(json.dumps(row["document"], sort_keys=True))
 
 
-def check_pins(rows: Sequence[RowMapping], backend: str | None, pool: str | None) -> None:
+def check_pins(rows: Iterable[RowMapping], backend: str | None, pool: str | None) -> None:
     """Raise NotFound when a pinned backend or pool does not exist."""
+    if backend is None and pool is None:
+        return
+    rows = list(rows)
     backends = sorted({row["backend"] for row in rows})
     if backend is not None and backend not in backends:
         raise NotFound(f"there is no backend {backend!r}", field="backend", hint=f"backends: {', '.join(backends)}")
@@ -85,7 +88,7 @@ class Placement:
             NotFound: the request names a backend or a pool that does not exist.
         """
         picture = self.pictures.current(connection)
-        check_pins(list(picture.rows.values()), request.backend, request.pool)
+        check_pins(picture.rows.values(), request.backend, request.pool)
         surroundings = Surroundings(picture.language, picture.defaults, self._spread(connection, request, picture))
         return place(request, picture.views.values(), surroundings), picture, surroundings
 

@@ -42,7 +42,7 @@ def of_share(connection: Connection, share: RowMapping) -> QosClassSpec | None:
 def pool_qos(row: RowMapping) -> PoolQos:
     """What a pool's row says about quality of service."""
     return PoolQos(
-        supported=row["attributes"].get("qos_supported", ()),
+        supported=tuple(row["attributes"].get("qos_supported", ())),
         budget=Budget(row["iops_budget"], row["throughput_budget"]),
         committed=Floors(row["iops_promised"], row["throughput_promised"]),
     )

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from temporalio import activity
 from temporalio.common import RawValue
 
-from activities import placement, qos, specs
+from activities import placement, qos, saving, specs
 from activities.failures import translated
 from activities.placement import Placement
 from activities.settings import Services
@@ -20,7 +20,7 @@ from inventory import queries, resources
 from shareflow import names
 from shareflow.contracts import reads
 from shareflow.contracts.base import StrictModel
-from shareflow.contracts.specs import PlanQuery
+from shareflow.contracts.specs import InventoryQuery, PlanQuery
 from shareflow.errors import InvalidInput, NotFound
 
 Question = Callable[[Connection, Any], Any]
@@ -66,6 +66,7 @@ QUESTIONS: tuple[tuple[str, type[StrictModel], Question], ...] = (
     (names.GET_SNAPSHOT, reads.SnapshotRef, queries.get_snapshot),
     (names.LIST_OPERATIONS, reads.OperationQuery, queries.list_operations),
     (names.GET_OPERATION, reads.OperationRef, queries.get_operation),
+    (names.GET_SPECS, reads.ProjectRef, saving.get_specs),
     (names.EXPLAIN_OPERATION, reads.OperationRef, _explain_operation),
     (names.LIST_POOLS, reads.ProjectRef, lambda connection, _query: queries.list_pools(connection)),
     (names.LIST_SHARE_TYPES, reads.ProjectRef, lambda connection, _query: queries.list_share_types(connection)),
@@ -97,7 +98,8 @@ class Reads:
     def activities(self) -> list[Callable[..., Any]]:
         """The activity functions to register, one per question and one for questions that do not exist."""
         explain = self._activity(names.EXPLAIN_PLACEMENT, reads.PlacementQuery, partial(_explain, self._placement))
-        return [*(self._activity(*question) for question in QUESTIONS), explain, unknown_read]
+        save = self._activity(names.SAVE_INVENTORY, InventoryQuery, partial(saving.save_inventory, self._placement))
+        return [*(self._activity(*question) for question in QUESTIONS), explain, save, unknown_read]
 
     def _activity(self, name: str, model: type[StrictModel], question: Question) -> Callable[..., Any]:
         @activity.defn(name=name, no_thread_cancel_exception=True)

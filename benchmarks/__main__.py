@@ -8,12 +8,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import creates, inventory
+from benchmarks import creates, inventory, placement
 from benchmarks.report import Report
 from shareflow.process import leave
 from shareflow.server.resolve import find_temporal
 
-PARTS = ("creates", "memory", "reservations", "flat")
+PARTS = ("creates", "memory", "reservations", "flat", "placement")
 PEER = (
     "for orientation: Manila 23 with its dummy driver on a machine of 2 processors creates 7 to 8 shares a second at",
     "any number of clients, one in 282 ms when idle, and holds 1,224 MiB in 13 processes",
@@ -36,6 +36,8 @@ async def measure(report: Report, parts: Sequence[str], directory: Path, *, quic
         inventory.contention(report, directory, quick=quick)
     if "flat" in parts:
         inventory.flat(report, directory, quick=quick)
+    if "placement" in parts:
+        placement.placements(report, directory, quick=quick)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

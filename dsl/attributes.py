@@ -44,7 +44,7 @@ REPORTED: tuple[Attribute, ...] = (
         Attribute(name, BOOL, "", "the driver")
         for name in ("snapshots", "clone", "revert", "host_access", "quota_enforced", "snapshots_atomic")
     ),
-    *(Attribute(name, BOOL, "", "the driver") for name in ("shrink", "tags", "reflink")),
+    *(Attribute(name, BOOL, "", "the driver") for name in ("shrink", "tags")),
     Attribute("snapshot_space", TEXT, "`full` where a snapshot takes its share's size", "the driver"),
     Attribute("access_modes", _SETS, "how writers can be held off", "the driver"),
     Attribute("qos_supported", _SETS, "limits of performance that it enforces", "the driver"),

@@ -39,6 +39,9 @@ class Kind(enum.StrEnum):
     CAPACITY = "capacity"
 
 
+Known = dict[int, dict[str, object]]
+
+
 class Compared(NamedTuple):
     """One comparison inside a rule, as text: what was compared, both values, the verdict (None: unknown) and why."""
 
@@ -50,7 +53,13 @@ class Compared(NamedTuple):
 
     def to_json(self) -> dict[str, object]:
         """Plain values."""
-        return {key: _bounded(value) if isinstance(value, str) else value for key, value in self._asdict().items()}
+        return {
+            "text": _bounded(self.text),
+            "left": _bounded(self.left),
+            "right": _bounded(self.right),
+            "verdict": self.verdict,
+            "reason": _bounded(self.reason),
+        }
 
 
 class RuleResult(NamedTuple):
@@ -79,13 +88,16 @@ class RuleResult(NamedTuple):
     enforced: bool = True
     comparisons: tuple[Compared, ...] = ()
 
-    def to_json(self) -> dict[str, object]:
-        """Plain values; what is as usual is left out at the end."""
+    def to_json(self, known: Known | None = None) -> dict[str, object]:
+        """Plain values; what is as usual is left out at the end. For ``known`` see :meth:`PoolVerdict.to_json`."""
+        known = {} if known is None else known
         unusual: dict[str, object] = {} if self.enforced else {"enforced": False}
         if self.comparisons:
-            unusual["comparisons"] = [compared.to_json() for compared in self.comparisons]
+            unusual["comparisons"] = [
+                known.get(id(compared)) or _json_of(compared, known) for compared in self.comparisons
+            ]
         return {
-            "kind": self.kind.value,
+            "kind": str(self.kind),
             "rule": _bounded(self.rule),
             "left": _plain(self.left),
             "right": _plain(self.right),
@@ -143,20 +155,18 @@ class PoolVerdict:
     """What was found about one pool. The rules are explained when somebody asks.
 
     Attributes:
-        pool: its id.
         failing: the numbers of the enforced rules that do not hold, in order.
         score: the sum of what preferences made of it; 0 for a pool that was dropped.
+        free_after: bytes left after the placement, negative when it does not fit, None when that is not known.
     """
 
-    __slots__ = ("_asked", "_given", "_results", "_view", "backend", "failing", "name", "pool", "score")
+    __slots__ = ("_asked", "_given", "_results", "_view", "failing", "free_after", "score")
 
-    def __init__(self, view: Any, asked: Sequence[PoolRule], failing: tuple[int, ...]) -> None:
-        self.pool: str = view.id
-        self.backend: str = view.backend
-        self.name: str = view.name
+    def __init__(self, view: Any, asked: Sequence[PoolRule], failing: tuple[int, ...], free_after: int | None) -> None:
         self.failing = failing
+        self.free_after = free_after
         self.score = 0.0
-        self._given: list[tuple[Term, object, float]] = []
+        self._given: tuple[tuple[Term, object, float], ...] = ()
         self._view, self._asked = view, asked
         self._results: tuple[RuleResult, ...] | None = None
 
@@ -170,13 +180,31 @@ class PoolVerdict:
         return hash(self.pool)
 
     @property
+    def pool(self) -> str:
+        """The pool's id."""
+        identifier: str = self._view.id
+        return identifier
+
+    @property
+    def backend(self) -> str:
+        """The backend that the pool is in."""
+        name: str = self._view.backend
+        return name
+
+    @property
+    def name(self) -> str:
+        """The pool's name."""
+        name: str = self._view.name
+        return name
+
+    @property
     def kept(self) -> bool:
         """Whether every enforced rule holds."""
         return not self.failing
 
     def give(self, term: Term, raw: object, normalised: float) -> None:
         """What one preference makes of it."""
-        self._given.append((term, raw, normalised))
+        self._given += ((term, raw, normalised),)
         self.score += normalised * term.weight
 
     @property
@@ -188,24 +216,19 @@ class PoolVerdict:
         )
 
     @property
-    def free_after(self) -> int | None:
-        """Bytes left after the placement, negative when it does not fit, None when that is not known."""
-        room: int | None = self._asked[-1].room(self._view)  # type: ignore[attr-defined]  # capacity is asked last
-        return room
-
-    @property
     def rules(self) -> tuple[RuleResult, ...]:
         """Every rule that applies, in order, also after one has failed."""
         if self._results is None:
-            self._results = tuple(rule.explain(self._view) for rule in self._asked)
+            view = self._view
+            self._results = tuple([rule.explain(view) for rule in self._asked])
         return self._results
 
     @property
     def reason(self) -> str:
         """Why it was dropped (all failed rules), or the arithmetic of its room."""
-        if self.kept:
-            return self._asked[-1].explain(self._view).reason
-        return "; ".join([result.reason for result in self.failed])
+        if not self.failing:
+            return self._result(-1).reason
+        return "; ".join([self._result(number).reason for number in self.failing])
 
     @property
     def title(self) -> str:
@@ -215,12 +238,14 @@ class PoolVerdict:
     @property
     def failed(self) -> tuple[RuleResult, ...]:
         """The enforced rules that do not hold."""
-        return tuple(self.rules[number] for number in self.failing)
+        return tuple(self._result(number) for number in self.failing)
 
     @property
     def first_failed(self) -> RuleResult:
         """The first of them; quicker to have than all."""
-        number = self.failing[0]
+        return self._result(self.failing[0])
+
+    def _result(self, number: int) -> RuleResult:
         return self._results[number] if self._results is not None else self._asked[number].explain(self._view)
 
     @property
@@ -229,8 +254,14 @@ class PoolVerdict:
         number = self.failing[0]
         return (number, self._asked[number].test(self._view) is None)
 
-    def to_json(self) -> dict[str, object]:
-        """Plain values."""
+    def to_json(self, known: Known | None = None) -> dict[str, object]:
+        """Plain values.
+
+        Args:
+            known: the plain values of what other pools share with this one, by identity; is added to.
+        """
+        known = {} if known is None else known
+        rules = [known.get(id(rule)) or _json_of(rule, known) for rule in self.rules]
         scores: dict[str, object] = {}
         if self._given:
             scores = {"score": self.score, "scores": [scored.to_json() for scored in self.scores]}
@@ -241,7 +272,7 @@ class PoolVerdict:
             "kept": self.kept,
             "free_after": self.free_after,
             "reason": _bounded(self.reason),
-            "rules": [rule.to_json() for rule in self.rules],
+            "rules": rules,
             **scores,
         }
 
@@ -266,8 +297,10 @@ class Decision:
         Args:
             chosen: id of the pool that was taken in the end; None means the best one.
         """
-        dropped = [verdict for verdict in self.verdicts if not verdict.kept]
-        groups = [_sentence(members) for members in _grouped(dropped)]
+        return self._text(_grouped(self.verdicts), chosen)
+
+    def _text(self, grouped: list[list[PoolVerdict]], chosen: str | None) -> str:
+        groups = [_sentence(members) for members in grouped]
         if len(groups) > _MAX_GROUPS:
             groups = [*groups[:_MAX_GROUPS], f"{len(groups) - _MAX_GROUPS} more reasons"]
         if not self.verdicts:
@@ -283,7 +316,7 @@ class Decision:
 
     def nearest(self, limit: int = 3) -> tuple[PoolVerdict, ...]:
         """The dropped pools that are closest to fitting: fewest failed rules, then least bytes missing, then name."""
-        dropped = sorted((verdict for verdict in self.verdicts if not verdict.kept), key=lambda v: len(v.failing))
+        dropped = sorted((verdict for verdict in self.verdicts if verdict.failing), key=lambda v: len(v.failing))
         limit = max(limit, 0)
         if limit < len(dropped):  # what is missing is only worked out where it can matter
             most = len(dropped[limit - 1].failing) if limit else 0
@@ -291,12 +324,13 @@ class Decision:
         return tuple(sorted(dropped, key=lambda v: (len(v.failing), max(-(v.free_after or 0), 0)))[:limit])
 
     def to_json(self) -> dict[str, object]:
-        """Everything, as plain values."""
+        """Everything, as plain values; what is the same for several pools is one object."""
+        known: Known = {}  # verdicts keep their results, so that each identity stays theirs
         return {
             "text": self.explanation(),
             "request": dict(self.request),
             "ranked": list(self.ranked),
-            "verdicts": [verdict.to_json() for verdict in self.verdicts],
+            "verdicts": [verdict.to_json(known) for verdict in self.verdicts],
         }
 
     def summary(self, limit: int = 5, *, chosen: str | None = None) -> dict[str, object]:
@@ -308,9 +342,10 @@ class Decision:
         """
         taken = chosen if chosen in self.ranked else next(iter(self.ranked), None)
         verdict = next((verdict for verdict in self.verdicts if verdict.pool == taken), None)
-        counts = {_title(members): len(members) for members in _grouped(self.verdicts)}
+        grouped = _grouped(self.verdicts)
+        counts = {_title(members): len(members) for members in grouped}
         return {
-            "text": self.explanation(chosen),
+            "text": self._text(grouped, chosen),
             "request": dict(self.request),
             "pools": len(self.verdicts),
             "kept": len(self.ranked),
@@ -321,11 +356,16 @@ class Decision:
         }
 
 
+def _json_of(part: RuleResult | Compared, known: Known) -> dict[str, object]:
+    found = known[id(part)] = part.to_json() if isinstance(part, Compared) else part.to_json(known)
+    return found
+
+
 def _grouped(verdicts: Sequence[PoolVerdict]) -> list[list[PoolVerdict]]:
     """Dropped pools by their first failed rule; the group that is closest to fitting first (capacity), then by size."""
     groups: dict[tuple[int, bool], list[PoolVerdict]] = {}
     for verdict in verdicts:
-        if not verdict.kept:
+        if verdict.failing:
             groups.setdefault(verdict.group, []).append(verdict)
     order = list(Kind)
     firsts = {key: members[0].first_failed for key, members in groups.items()}
@@ -426,16 +466,16 @@ def _value(left: object) -> str:
 
 def _plain(value: object) -> object:
     """A side of a rule as a JSON value of bounded size."""
+    if value is None or isinstance(value, bool | int):
+        return value
     if isinstance(value, tuple | list):
         more = [f"and {len(value) - _MAX_ITEMS} more"] if len(value) > _MAX_ITEMS else []
         return [_plain(item) for item in value[:_MAX_ITEMS]] + more
-    if value is None or isinstance(value, bool | int):
-        return value
     return _bounded(str(value))
 
 
 def _bounded(text: str) -> str:
-    clean = printable(text)
+    clean = text if text.isprintable() else printable(text)
     return clean if len(clean) <= _MAX_TEXT else clean[: _MAX_TEXT - 3] + "..."
 
 

@@ -26,9 +26,9 @@ _EVERY: Mapping[str, AttributeValue] = {
 _ENFORCING: Mapping[str, AttributeValue] = {
     **_EVERY,
     "quota_enforced": True,
-    "snapshots_atomic": True,
     "access_modes": ("rw", "ro", "none"),
     "snapshot_space": "shared",
+    "snapshots_atomic": True,
 }
 REPORTS: Mapping[str, Mapping[str, AttributeValue]] = MappingProxyType(
     {
@@ -37,9 +37,9 @@ REPORTS: Mapping[str, Mapping[str, AttributeValue]] = MappingProxyType(
         "directory": {
             **_EVERY,
             "quota_enforced": False,
-            "snapshots_atomic": False,
             "access_modes": ("rw", "none"),
             "snapshot_space": "full",
+            "snapshots_atomic": False,
         },
     }
 )

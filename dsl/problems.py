@@ -214,6 +214,8 @@ class Source:
 
 def printable(text: str) -> str:
     """Each character that a terminal would not show as one is replaced, so that columns stay right."""
+    if text.isprintable():
+        return text  # nearly always, and found out in one call
     return "".join(ch if ch.isprintable() else " " if ch == "\t" else "\N{REPLACEMENT CHARACTER}" for ch in text)
 
 

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from dsl.documents import PlacementSpec, ShareTypeSpec, SpecDocument
-from dsl.expressions import BOOL, Schema, Type, compile_scalar
-from dsl.problems import Problem
+from dsl.attributes import runtime_values
+from dsl.documents import BackendSpec, PlacementSpec, PoolSpec, ShareTypeSpec, SpecDocument
+from dsl.expressions import (
+    BOOL,
+    Env,
+    Expression,
+    ExpressionErrors,
+    Schema,
+    Type,
+    compile_expression,
+    compile_scalar,
+)
+from dsl.problems import Problem, shown
 from dsl.rules import Preference, Rule
 from dsl.yaml_tree import Path, Scalar, find
 
@@ -49,3 +59,31 @@ def _check(
     if marks.source is None or not isinstance(scalar, Scalar):
         return ()
     return compile_scalar(scalar, marks.source, schema, expects=expects).problems
+
+
+class StaticRules:
+    """What the rules of types make of pools by what the specs alone say of them."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+
+    def obstacle(self, share_type: ShareTypeSpec, backend: BackendSpec, pool: PoolSpec) -> str | None:
+        """The enforced rule that a pool can never satisfy, None when there is none.
+
+        What only the driver or the request knows is absent here, so a rule that depends on it is unknown and no
+        obstacle.
+        """
+        said = {"name": pool.name, "backend": backend.name, "zone": pool.zone, "driver": backend.driver}
+        values = runtime_values({**pool.attributes, **said, "thin": pool.thin}, self._schema)
+        spec = {"name": share_type.name, "protocol": share_type.protocol}
+        for rule in share_type.rules:
+            expression = self._compiled(rule.rule) if rule.enforce == "enforce" else None
+            if expression is not None and expression.evaluate(Env(values, {}, {}, spec)) is False:
+                return f"it fails `{shown(' '.join(rule.rule.split()), 60)}`"
+        return None
+
+    def _compiled(self, text: str) -> Expression | None:
+        try:
+            return compile_expression(text, self._schema)
+        except ExpressionErrors:
+            return None  # its mistakes are reported where it stands

@@ -18,7 +18,7 @@ from dsl.documents import (
 )
 from dsl.problems import Problem, suggest
 from dsl.qos.check import check_qos
-from dsl.rule_check import check_rules
+from dsl.rule_check import StaticRules, check_rules
 
 
 def check_set(documents: Sequence[SpecDocument]) -> list[Problem]:
@@ -29,10 +29,11 @@ def check_set(documents: Sequence[SpecDocument]) -> list[Problem]:
     contradictions = list(check_attributes(backends))
     if not contradictions:
         problems += check_rules(documents, schema_of(backends), complete=bool(pools))
+    rules = StaticRules(schema_of(backends))
     for share_type in documents:
         if isinstance(share_type, ShareTypeSpec) and pools:
             unknown = [*_unknown_zones(share_type, pools), *_undeclared(share_type, pools)]
-            problems += unknown or _unsatisfiable(share_type, backends)
+            problems += unknown or _unsatisfiable(share_type, backends, rules)
     return [*problems, *contradictions, *_policies(documents), *_domains(documents, pools), *check_qos(documents)]
 
 
@@ -104,7 +105,7 @@ def _undeclared(share_type: ShareTypeSpec, pools: Sequence[PoolSpec]) -> Iterato
             yield share_type.problem(("require", name), "S204", message, hint=hint, severity="warning", at_key=True)
 
 
-def _unsatisfiable(share_type: ShareTypeSpec, backends: Sequence[BackendSpec]) -> Iterator[Problem]:
+def _unsatisfiable(share_type: ShareTypeSpec, backends: Sequence[BackendSpec], rules: StaticRules) -> Iterator[Problem]:
     """A warning when each pool declares something that the type does not accept.
 
     An attribute that a pool does not declare may still be reported by its driver, so it does not count here.
@@ -112,7 +113,7 @@ def _unsatisfiable(share_type: ShareTypeSpec, backends: Sequence[BackendSpec]) -
     reasons: dict[str, str] = {}
     for backend in backends:
         for pool in backend.pools:
-            reason = _obstacle(share_type, pool)
+            reason = _obstacle(share_type, pool) or rules.obstacle(share_type, backend, pool)
             if reason is None:
                 return
             reasons[f"{backend.name}/{pool.name}"] = reason

@@ -42,3 +42,16 @@ def projects(connection: Connection) -> Sequence[RowMapping]:
     """Every project that holds something, and what."""
     quotas = tables.quotas
     return connection.execute(select(quotas)).mappings().all()
+
+
+def shares_on(connection: Connection, project: str, pool_ids: Sequence[str], limit: int) -> Sequence[RowMapping]:
+    """Name, type and pool id of the shares in view that a project has on some pools, in order of names."""
+    shares, instances = tables.shares, tables.instances
+    asked = (
+        select(shares.c.name, shares.c.type, instances.c.pool_id)
+        .join(instances, instances.c.share_id == shares.c.id)
+        .where(shares.c.project == project, shares.c.in_view.is_(True), instances.c.pool_id.in_(pool_ids))
+        .order_by(shares.c.name, shares.c.id)
+        .limit(limit)
+    )
+    return connection.execute(asked).mappings().all()

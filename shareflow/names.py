@@ -82,6 +82,8 @@ GET_QUOTA: Final = "GetQuota"
 LIST_FINDINGS: Final = "ListFindings"
 LIST_AUDIT: Final = "ListAudit"
 PLAN_SPECS: Final = "PlanSpecs"
+GET_SPECS: Final = "GetSpecs"
+SAVE_INVENTORY: Final = "SaveInventory"
 
 READS: Final = (
     LIST_SHARES,
@@ -99,6 +101,8 @@ READS: Final = (
     LIST_FINDINGS,
     LIST_AUDIT,
     PLAN_SPECS,
+    GET_SPECS,
+    SAVE_INVENTORY,
 )
 
 # Inventory steps: local activities, one short transaction each

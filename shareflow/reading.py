@@ -38,8 +38,8 @@ from shareflow.contracts.reads import (
     SnapshotRef,
     SnapshotView,
 )
-from shareflow.contracts.specs import Document, PlanQuery, PlanView
-from shareflow.errors import ShareflowError
+from shareflow.contracts.specs import Document, InventoryPage, InventoryQuery, PlanQuery, PlanView, SpecsView
+from shareflow.errors import InvalidState, ShareflowError
 from shareflow.failures import from_workflow, no_worker
 from shareflow.operation import build
 from shareflow.wire import Wire
@@ -166,6 +166,26 @@ class Reads:
         """
         query = self._query(OperationRef, operation=operation)
         return await self._wire.read(names.EXPLAIN_OPERATION, query, PlacementView)
+
+    async def specs(self) -> SpecsView:
+        """The set of specs that counts, as records."""
+        return await self._wire.read(names.GET_SPECS, self._query(ProjectRef), SpecsView)
+
+    async def save_inventory(self) -> tuple[Sequence[dict[str, Any]], Sequence[dict[str, Any]]]:
+        """The pools as placement sees them now and the project's shares on them, for replays of requests.
+
+        Raises:
+            InvalidState: the inventory changed in each of three tries, or the project has too many shares.
+        """
+        for _ in range(3):
+            query = self._query(InventoryQuery)
+            pages = [await self._wire.read(names.SAVE_INVENTORY, query, InventoryPage)]
+            while pages[-1].next:
+                query = self._query(InventoryQuery, after=pages[-1].next)
+                pages.append(await self._wire.read(names.SAVE_INVENTORY, query, InventoryPage))
+            if len({page.revision for page in pages}) == 1:
+                return [pool for page in pages for pool in page.pools], [one for page in pages for one in page.shares]
+        raise InvalidState("the inventory changes too quickly to be saved in one piece", hint="try again")
 
     async def plan_specs(self, documents: Sequence[Document]) -> PlanView:
         """What applying these documents, as one whole set, would change, and what that means for the shares there.

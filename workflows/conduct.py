@@ -297,7 +297,7 @@ class Operation(metaclass=Handlers):
         self.begun, self.limits = begun, begun.limits
         if begun.status is BeginStatus.ENDED and begun.failure is not None:
             raise as_error(begun.failure)
-        self.log.share_id = begun.share_id
+        self.log.share_id, self.log.placement = begun.share_id, begun.placement
         self._past_return = begun.phase == "purging"
         return begun
 

@@ -80,6 +80,7 @@ class Placed(Operation):
             if failure_of(error).type == "NoPoolFits":
                 raise as_error(failure_of(refusal)) from error
             raise
+        self.log.placement = self.begun.placement
         self.log.done()
         return self.begun
 

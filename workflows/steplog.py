@@ -23,6 +23,7 @@ class StepLog:
         self.operation = operation
         self.kind = kind
         self.share_id = ""
+        self.placement = ""
         self.steps: list[StepView] = []
         self.waiting_for = ""
         self.commands: list[str] = []
@@ -132,6 +133,8 @@ class StepLog:
             lines.append(f"**Needs an operator.** {_plain(self.needs_operator)}")
         if self.purge_at is not None:
             lines.append(f"Purge at {self.purge_at:%Y-%m-%d %H:%M:%S} UTC")
+        if self.placement:
+            lines.append(f"Placement: {_plain(self.placement)}")
         if self.note:
             lines.append(_plain(self.note))
         lines.append(

@@ -82,6 +82,25 @@ def claim(
     return answer.fences
 
 
+def claim_share(
+    connection: Connection, operation: OpenOperation, request: Request, reference: str
+) -> tuple[RowMapping, tuple[Fence, ...]] | Begun:
+    """An available share of the project with its fences, held alone; or the answer that says whom to wait for.
+
+    Raises:
+        NotFound: the project has no such share, or it went while the operation stood in line.
+        InvalidState: it is not available.
+        Busy: the caller asked not to wait.
+    """
+    share = resources.find_share(connection, operation.project, reference)
+    fences = claim(connection, operation, request, [Want("share", share["id"])])
+    if isinstance(fences, Begun):
+        return fences
+    share = resources.find_share(connection, operation.project, share["id"])
+    require_status(share, "share", "available")
+    return share, fences
+
+
 def _require_same(connection: Connection, operation: OpenOperation, wants: Sequence[Want]) -> None:
     """Raise NotFound when a name got another bearer while the operation stood in line: it asked for the first one."""
     kind = "share" if any(want.kind == "share" for want in wants) else "snapshot"

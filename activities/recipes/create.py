@@ -17,7 +17,7 @@ from inventory.claims import Want
 from inventory.operations import OpenOperation
 from shareflow import names
 from shareflow.contracts.operations import CreateShareFromSnapshotInput, CreateShareInput
-from shareflow.contracts.steps import Begun, CommitInput, ObjectPlace, PlaceAgainInput, QosChange
+from shareflow.contracts.steps import Begun, CommitInput, ObjectPlace, PlaceAgainInput
 from shareflow.contracts.units import format_size
 from shareflow.errors import DoesNotFit, InvalidInput, NameTaken, StaleClaim
 
@@ -56,7 +56,8 @@ class _Create(Recipe[Any]):
         source: RowMapping | None = None,
         prefer: str | None = None,
         exclude: Mapping[str, str] | None = None,
-    ) -> tuple[str, ObjectPlace, QosChange | None]:
+    ) -> dict[str, Any]:
+        """Reserve, place and add the rows; returns what a begun creation has."""
         check_name_free(connection, operation.project, request.name)
         check_size(spec, size)
         reservations.reserve_quota(connection, operation.id, operation.project, size=size, shares=1)
@@ -79,7 +80,13 @@ class _Create(Recipe[Any]):
         )
         place = resources.add_instance(connection, share, pool, size)
         operations.note(connection, operation.id, share_id=share, waiting_for=None, placement=decision)
-        return share, place, qos.for_new_share(wished, size, pool)
+        return {
+            "share_id": share,
+            "share_name": request.name,
+            "instance": place,
+            "qos": qos.for_new_share(wished, size, pool),
+            "placement": decision["text"],
+        }
 
     def _wanted(
         self,
@@ -132,6 +139,7 @@ class _Create(Recipe[Any]):
                 "instance": place,
                 "clone": begun.clone and self._clones(connection, begun, place),
                 "qos": qos.for_new_share(wished, share["size"], pool),
+                "placement": decision["text"],
             }
         )
 
@@ -171,13 +179,9 @@ class CreateShare(_Create):
     def begin(self, connection: Connection, operation: OpenOperation, request: CreateShareInput) -> Begun:
         """See base class."""
         row = resources.share_type(connection, request.type)
-        share, place, change = self._insert(
-            connection, operation, request, placement.type_spec(row), row["version"], request.size
-        )
-        fence = claims.hold_new(connection, operation.id, "share", share)
-        return self.started(
-            connection, operation, share_id=share, share_name=request.name, fences=[fence], instance=place, qos=change
-        )
+        made = self._insert(connection, operation, request, placement.type_spec(row), row["version"], request.size)
+        fence = claims.hold_new(connection, operation.id, "share", made["share_id"])
+        return self.started(connection, operation, fences=[fence], **made)
 
 
 class CreateShareFromSnapshot(_Create):
@@ -208,7 +212,7 @@ class CreateShareFromSnapshot(_Create):
         pool = resources.pool_row(connection, source.pool_id)
         clones = bool(pool["attributes"].get("clone"))
         exclude = {} if clones or pool["attributes"].get("host_access") else self._unreadable(connection, source)
-        share, place, change = self._insert(
+        made = self._insert(
             connection,
             operation,
             request,
@@ -219,18 +223,15 @@ class CreateShareFromSnapshot(_Create):
             prefer=source.pool_id if clones else None,
             exclude=exclude,
         )
-        fence = claims.hold_new(connection, operation.id, "share", share)
+        fence = claims.hold_new(connection, operation.id, "share", made["share_id"])
         return self.started(
             connection,
             operation,
-            share_id=share,
-            share_name=request.name,
             fences=[fence],
-            instance=place,
             source=source,
             snapshot_fences=list(fences),
-            clone=clones and place.pool_id == source.pool_id,
-            qos=change,
+            clone=clones and made["instance"].pool_id == source.pool_id,
+            **made,
         )
 
     @staticmethod

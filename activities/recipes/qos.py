@@ -7,9 +7,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from activities import qos
-from activities.recipes.base import Recipe, claim, fence_of, require_status
+from activities.recipes.base import Recipe, claim_share, fence_of
 from inventory import audit, operations, reservations, resources, tables
-from inventory.claims import Want
 from inventory.operations import OpenOperation
 from shareflow import names
 from shareflow.contracts.operations import SetShareQosInput
@@ -25,12 +24,10 @@ class SetShareQos(Recipe[SetShareQosInput]):
 
     def begin(self, connection: Connection, operation: OpenOperation, request: SetShareQosInput) -> Begun:
         """See base class."""
-        share = resources.find_share(connection, operation.project, request.share)
-        fences = claim(connection, operation, request, [Want("share", share["id"])])
-        if isinstance(fences, Begun):
-            return fences
-        share = resources.find_share(connection, operation.project, share["id"])
-        require_status(share, "share", "available")
+        held = claim_share(connection, operation, request, request.share)
+        if isinstance(held, Begun):
+            return held
+        share, fences = held
         spec = None if request.qos is None else qos.class_spec(resources.qos_class(connection, request.qos))
         place = resources.instance_place(connection, share["id"])
         change = qos.change_of(connection, operation.id, share, place, spec, share["size"])

@@ -8,11 +8,10 @@ from sqlalchemy import Connection, RowMapping
 
 from activities import placement, qos
 from activities.picture import kept_back_in
-from activities.recipes.base import Recipe, claim, fence_of, require_status, share_result
+from activities.recipes.base import Recipe, claim_share, fence_of, share_result
 from activities.recipes.create import check_size
 from dsl.capacity import Purpose
 from inventory import audit, operations, reservations, resources, tables
-from inventory.claims import Want
 from inventory.operations import OpenOperation
 from shareflow import names
 from shareflow.contracts.operations import ResizeShareInput
@@ -28,12 +27,10 @@ class ResizeShare(Recipe[ResizeShareInput]):
 
     def begin(self, connection: Connection, operation: OpenOperation, request: ResizeShareInput) -> Begun:
         """See base class."""
-        share = resources.find_share(connection, operation.project, request.share)
-        fences = claim(connection, operation, request, [Want("share", share["id"])])
-        if isinstance(fences, Begun):
-            return fences
-        share = resources.find_share(connection, operation.project, share["id"])
-        require_status(share, "share", "available")
+        held = claim_share(connection, operation, request, request.share)
+        if isinstance(held, Begun):
+            return held
+        share, fences = held
         check_size(
             placement.type_spec(resources.share_type(connection, share["type"], share["type_version"])), request.size
         )

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, select
 
 from activities import placement
-from activities.recipes.base import Recipe, claim, fence_of, require_status, share_result
+from activities.recipes.base import Recipe, claim, claim_share, fence_of, require_status, share_result
 from inventory import audit, claims, operations, reservations, resources, tables
 from inventory.claims import Want
 from inventory.operations import OpenOperation
@@ -43,12 +43,10 @@ class CreateSnapshot(Recipe[CreateSnapshotInput]):
 
     def begin(self, connection: Connection, operation: OpenOperation, request: CreateSnapshotInput) -> Begun:
         """See base class."""
-        share = resources.find_share(connection, operation.project, request.share)
-        fences = claim(connection, operation, request, [Want("share", share["id"])])
-        if isinstance(fences, Begun):
-            return fences
-        share = resources.find_share(connection, operation.project, share["id"])
-        require_status(share, "share", "available")
+        held = claim_share(connection, operation, request, request.share)
+        if isinstance(held, Begun):
+            return held
+        share, fences = held
         spec = placement.type_spec(resources.share_type(connection, share["type"], share["type_version"]))
         if not spec.snapshots.allowed:
             raise NotSupported(f"type {spec.name!r} allows no snapshots", field="share", hint="use another type")

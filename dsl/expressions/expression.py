@@ -54,7 +54,7 @@ class Expression:
         seen: list[Comparison] = []
         found = self._code.explain(env, seen)
         reasons = tuple(reason.text for reason in self._code.why(env)) if found is None else ()
-        return Explanation(found if self.type == BOOL else None, found, tuple(seen), reasons)
+        return Explanation(found if self.type is BOOL or self.type == BOOL else None, found, tuple(seen), reasons)
 
 
 def compile_expression(text: str, schema: Schema, *, expects: Type | None = BOOL) -> Expression:

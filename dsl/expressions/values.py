@@ -103,9 +103,9 @@ def render_value(value: object, kind: Type | None) -> str:
     """
     if value is None:
         return "absent"
-    if isinstance(value, bool):
+    if value is True or value is False:
         return "true" if value else "false"
-    if isinstance(value, int | Fraction):
+    if isinstance(value, (int, Fraction)):
         return _render_number(value, kind) if kind is not None and kind.kind is Kind.NUMBER else shown(value)
     if isinstance(value, tuple | list | frozenset | set):
         return _render_items(value, kind.of if kind is not None else None)
@@ -118,36 +118,48 @@ def _render_items(value: tuple[object, ...] | list[object] | frozenset[object] |
     return f"[{', '.join([render_value(item, of) for item in items[:_MAX_SHOWN]] + more)}]"
 
 
-_SCALES: Mapping[Dimension, tuple[tuple[str, Fraction], ...]] = MappingProxyType(
+# Unit, and what one of it is worth in stored units: numerator and denominator.
+_Scales = tuple[tuple[str, int, int], ...]
+
+
+def _scales(units: Mapping[str, int], per: str = "") -> _Scales:
+    return tuple((name + per, factor, 1) for name, factor in reversed(list(units.items())))
+
+
+_SCALES: Mapping[Dimension, _Scales] = MappingProxyType(
     {
-        SIZE.dimension: tuple((name, Fraction(factor)) for name, factor in reversed(SIZE_UNITS.items())),
-        RATE.dimension: tuple((f"{name}/s", Fraction(factor)) for name, factor in reversed(SIZE_UNITS.items())),
-        DURATION.dimension: tuple((name, Fraction(factor)) for name, factor in reversed(TIME_UNITS.items())),
-        IOPS.dimension: (("IOPS", Fraction(1)),),
-        Dimension(-1, -1, 1): (("IOPS/GiB", Fraction(1, 2**30)),),
-        Dimension(0, -1): (("MiB/s/TiB", Fraction(1, 2**20)),),
-        Dimension(0, 0, 1): (("I/Os", Fraction(1)),),
-        Dimension(): (("", Fraction(1)),),
+        SIZE.dimension: _scales(SIZE_UNITS),
+        RATE.dimension: _scales(SIZE_UNITS, "/s"),
+        DURATION.dimension: _scales(TIME_UNITS),
+        IOPS.dimension: (("IOPS", 1, 1),),
+        Dimension(-1, -1, 1): (("IOPS/GiB", 1, 2**30),),
+        Dimension(0, -1): (("MiB/s/TiB", 1, 2**20),),
+        Dimension(0, 0, 1): (("I/Os", 1, 1),),
+        Dimension(): (("", 1, 1),),
     }
 )
+_PERCENT: _Scales = (("%", 1, 100),)
 
 
 def _render_number(value: Number, kind: Type) -> str:
-    """In the largest unit of which there is at least one, with up to three decimals."""
-    scales: tuple[tuple[str, Fraction], ...]
-    if kind.percent:
-        scales = (("%", Fraction(1, 100)),)
-    else:
-        scales = _SCALES.get(kind.dimension, ((kind.noun.removeprefix("quantity in "), Fraction(1)),))
-    amount = Fraction(value)
-    unit, factor = next((scale for scale in scales if abs(amount) >= scale[1]), scales[-1])
-    return f"{_decimal(amount / factor)} {unit}".rstrip()
+    """In the largest unit of which there is at least one, with up to three decimals.
+
+    Whole numbers only: explaining a placement does this for every pool, and arithmetic on fractions is slow.
+    """
+    scales = _PERCENT if kind.percent else _SCALES.get(kind.dimension)
+    if scales is None:
+        scales = ((kind.noun.removeprefix("quantity in "), 1, 1),)
+    amount, below = abs(value.numerator), value.denominator
+    unit, above, part = next((scale for scale in scales if amount * scale[2] >= scale[1] * below), scales[-1])
+    return f"{_decimal(amount * part, above * below, negative=value < 0)} {unit}".rstrip()
 
 
-def _decimal(value: Fraction) -> str:
-    """Exact with up to three decimals, else rounded and called so."""
-    thousandths = value * 1000
-    about = "" if thousandths.denominator == 1 else "about "
-    amount, rest = divmod(abs(round(thousandths)), 1000)
-    sign = "-" if value < 0 else ""
-    return f"{about}{sign}{amount}.{rest:03d}".rstrip("0").removesuffix(".") if rest else f"{about}{sign}{amount}"
+def _decimal(amount: int, below: int, *, negative: bool) -> str:
+    """A quotient, exact with up to three decimals, else rounded to the nearest (to an even one) and called so."""
+    thousandths, left = divmod(amount * 1000, below)
+    about = "about " if left else ""
+    if 2 * left > below or (2 * left == below and thousandths % 2):
+        thousandths += 1
+    whole, rest = divmod(thousandths, 1000)
+    text = f"{about}{'-' if negative else ''}{whole}"
+    return f"{text}.{rest:03d}".rstrip("0") if rest else text

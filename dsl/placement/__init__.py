@@ -15,12 +15,13 @@ last), then backend, pool name and id in alphabetical order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
-from dsl.decision import Decision, PoolVerdict, RuleResult
+from dsl.decision import Decision, PoolRule, PoolVerdict, RuleResult
 from dsl.placement.language import Language
 from dsl.placement.pools import NO_SURROUNDINGS, Neighbour, PlacementRequest, PoolView, Surroundings
-from dsl.placement.rules import AnyRule, rules_of
+from dsl.placement.rules import CapacityRule, PlacementRule, rules_of
 from dsl.placement.scoring import score
 from dsl.placement.spread import spread_rule
 from dsl.rules import Spread
@@ -45,34 +46,48 @@ def place(
 
     Changes nothing and raises nothing: a decision without a ranked pool says in its summary what would have to change.
     """
-    views = sorted(pools, key=lambda p: (p.backend, p.name, p.id))
+    views = sorted(pools, key=_ORDER)
     rules = list(rules_of(request, surroundings))
-    failing = [_failing(view, rules) for view in views]
+    capacity = CapacityRule(request.space)
+    measures = [capacity.measure(view) for view in views]
+    failing = _failing(views, rules)
     spread, position = _spread(request, surroundings)
     if spread is not None:
-        able = [view for view, failed in zip(views, failing, strict=True) if not failed]
-        rule = spread_rule(spread, surroundings.spread, able, position)
-        last = len(rules) - 1
-        rules.insert(last, rule)  # before the room, which is asked last
-        failing = [_with_spread(view, failed, rule, last) for view, failed in zip(views, failing, strict=True)]
-    asked = tuple(rules)
-    verdicts = tuple(PoolVerdict(view, asked, failed) for view, failed in zip(views, failing, strict=True))
-    kept = [(view, verdict) for view, verdict in zip(views, verdicts, strict=True) if verdict.kept]
+        able = [view for view, failed, found in zip(views, failing, measures, strict=True) if found.fits and not failed]
+        rules.append(spread_rule(spread, surroundings.spread, able, position))
+        _ask(views, rules[-1], len(rules) - 1, failing)
+    last = (len(rules),)
+    asked: tuple[PoolRule, ...] = (*rules, capacity)
+    verdicts = tuple(
+        [
+            PoolVerdict(view, asked, failed if found.fits else failed + last, found.room)
+            for view, failed, found in zip(views, failing, measures, strict=True)
+        ]
+    )
+    kept = [(view, verdict) for view, verdict in zip(views, verdicts, strict=True) if not verdict.failing]
     score(kept, request, surroundings)
-    ranked = sorted((verdict for _, verdict in kept), key=_rank)
-    return Decision(tuple(verdict.pool for verdict in ranked), verdicts, request.to_json())
+    ranked = sorted([verdict for _, verdict in kept], key=_rank)
+    return Decision(tuple([verdict.pool for verdict in ranked]), verdicts, request.to_json())
 
 
-def _failing(view: PoolView, rules: list[AnyRule]) -> tuple[int, ...]:
-    return tuple([number for number, rule in enumerate(rules) if not rule.test(view) and rule.enforced])
+_ORDER = attrgetter("backend", "name", "id")
 
 
-def _with_spread(view: PoolView, failed: tuple[int, ...], rule: AnyRule, number: int) -> tuple[int, ...]:
-    """The failed rules after the spread rule was put in, before the last one."""
-    moved = tuple(one if one < number else one + 1 for one in failed)
-    if rule.test(view) or not rule.enforced:
-        return moved
-    return tuple(sorted((*moved, number)))
+def _failing(views: Sequence[PoolView], rules: Sequence[PlacementRule]) -> list[tuple[int, ...]]:
+    """Per pool the numbers of the enforced rules that do not hold."""
+    failing: list[tuple[int, ...]] = [()] * len(views)
+    for number, rule in enumerate(rules):
+        _ask(views, rule, number, failing)
+    return failing
+
+
+def _ask(views: Sequence[PoolView], rule: PlacementRule, number: int, failing: list[tuple[int, ...]]) -> None:
+    """Add the number of a rule to what the pools fail where it does not hold. One that is only watched drops none."""
+    if not rule.enforced:
+        return
+    test = rule.test
+    for place_ in [place_ for place_, view in enumerate(views) if not test(view)]:
+        failing[place_] += (number,)
 
 
 def _spread(request: PlacementRequest, surroundings: Surroundings) -> tuple[Spread | None, str]:

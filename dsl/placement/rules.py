@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
+from operator import attrgetter
 
-from dsl.capacity import SpaceRequest, fits, measure
+from dsl.capacity import Measure, SpaceRequest, fits, measure
 from dsl.decision import Compared, Kind, RuleResult, literal
 from dsl.documents import PlacementSpec, ShareTypeSpec
-from dsl.expressions import Comparison, Env, Expression, ExpressionErrors, render_value
+from dsl.expressions import Comparison, Env, Explanation, Expression, ExpressionErrors, render_value
 from dsl.fields import AttributeScalar, Refusal, attribute_scalar
 from dsl.placement.pools import Neighbour, PlacementRequest, PoolView, Surroundings
 from dsl.qos.rules import qos_rules
@@ -34,34 +36,35 @@ class PlacementRule:
 class CapacityRule:
     """Whether the size fits; always the last rule."""
 
-    enforced = True
-
     def __init__(self, space: SpaceRequest) -> None:
         self._space = space
+        self._known: dict[str, Measure] = {}
+
+    def measure(self, pool: PoolView) -> Measure:
+        """Whether it fits, and what is left then; kept for the explanation."""
+        found = self._known[pool.id] = measure(pool.figures, self._space)
+        return found
 
     def test(self, pool: PoolView) -> bool:
         """Whether it fits."""
-        return measure(pool.figures, self._space).fits
-
-    def room(self, pool: PoolView) -> int | None:
-        """Bytes left after the placement, negative when it does not fit; None when that is not known."""
-        return measure(pool.figures, self._space).room
+        return self.measure(pool).fits
 
     def explain(self, pool: PoolView) -> RuleResult:
         """The arithmetic."""
-        found = fits(pool.figures, self._space)
-        return RuleResult(
-            Kind.CAPACITY, found.rule, found.left, found.right, ok=found.fits, unit="B", reason=found.reason
-        )
+        found = fits(pool.figures, self._space, self._known.get(pool.id))
+        values = (_CAPACITY, found.rule, found.left, found.right, found.fits, "", "B", found.reason, True, ())
+        return _new(RuleResult, values)
 
 
-AnyRule = PlacementRule | CapacityRule
+_CAPACITY = Kind.CAPACITY
+# As many are made as there are pools and rules; this way takes a fraction of the time of a call of the class.
+_new = tuple.__new__
 
 
-def rules_of(request: PlacementRequest, surroundings: Surroundings) -> Iterator[AnyRule]:
-    """The rules that apply to the request, in the order in which they are recorded, without spread."""
+def rules_of(request: PlacementRequest, surroundings: Surroundings) -> Iterator[PlacementRule]:
+    """The rules that apply to the request, in the order in which they are recorded, without spread and capacity."""
     share_type = request.type
-    yield PlacementRule(lambda pool: pool.available, _available)
+    yield PlacementRule(attrgetter("available"), _available)
     if request.exclude:
         yield _not_excluded(request)
     if request.pool is not None:
@@ -81,7 +84,6 @@ def rules_of(request: PlacementRequest, surroundings: Surroundings) -> Iterator[
         yield from (_explained(rule) for rule in qos_rules(request.qos, request.size))
     yield from _affinities(request)
     yield _allowed_size(request)
-    yield CapacityRule(request.space)
 
 
 def environment(request: PlacementRequest) -> dict[str, dict[str, object]]:
@@ -139,34 +141,36 @@ def _pinned(wanted: str) -> PlacementRule:
 def _equal(kind: Kind, name: str, wanted: str, left: Callable[[PoolView], str | None]) -> PlacementRule:
     text = f"{name} == {wanted}"
 
-    def explain(pool: PoolView) -> RuleResult:
-        has = left(pool)
+    @cache
+    def result(has: str | None) -> RuleResult:
         reason = "" if has == wanted else f"its {name} is {has}" if has else f"it is in no {name}"
         return RuleResult(kind, text, has, wanted, ok=has == wanted, reason=reason)
 
-    return PlacementRule(lambda pool: left(pool) == wanted, explain)
+    return PlacementRule(lambda pool: left(pool) == wanted, lambda pool: result(left(pool)))
 
 
 def _in_zones(zones: tuple[str, ...], position: str) -> PlacementRule:
     text = f"zone in [{', '.join(zones)}]"
 
-    def explain(pool: PoolView) -> RuleResult:
-        ok = pool.zone in zones
-        reason = "" if ok else f"its zone is {pool.zone}" if pool.zone else "it is in no zone"
-        return RuleResult(Kind.ZONE, text, pool.zone, zones, ok=ok, position=position, reason=reason)
+    @cache
+    def result(zone: str | None) -> RuleResult:
+        ok = zone in zones
+        reason = "" if ok else f"its zone is {zone}" if zone else "it is in no zone"
+        return RuleResult(Kind.ZONE, text, zone, zones, ok=ok, position=position, reason=reason)
 
-    return PlacementRule(lambda pool: pool.zone in zones, explain)
+    return PlacementRule(lambda pool: pool.zone in zones, lambda pool: result(pool.zone))
 
 
 def _speaks(protocol: str, position: str) -> PlacementRule:
     text = f"{protocol} in protocols"
 
-    def explain(pool: PoolView) -> RuleResult:
-        ok = protocol in pool.protocols
-        reason = "" if ok else f"it speaks {', '.join(pool.protocols) or 'no protocol'}"
-        return RuleResult(Kind.PROTOCOL, text, pool.protocols, protocol, ok=ok, position=position, reason=reason)
+    @cache
+    def result(protocols: tuple[str, ...]) -> RuleResult:
+        ok = protocol in protocols
+        reason = "" if ok else f"it speaks {', '.join(protocols) or 'no protocol'}"
+        return RuleResult(Kind.PROTOCOL, text, protocols, protocol, ok=ok, position=position, reason=reason)
 
-    return PlacementRule(lambda pool: protocol in pool.protocols, explain)
+    return PlacementRule(lambda pool: protocol in pool.protocols, lambda pool: result(pool.protocols))
 
 
 def _requires(share_type: ShareTypeSpec, attribute: str) -> PlacementRule:
@@ -227,17 +231,28 @@ def _expression(
     text, enforced, evaluate = " ".join(rule.rule.split()), rule.enforce == "enforce", expression.evaluate
     asked, spec = beside["request"], beside["spec"]
 
+    results: dict[tuple[int, ...], RuleResult] = {}
+    shared = _shared_texts()
+
     def explain(pool: PoolView) -> RuleResult:
-        found = expression.explain(Env(pool.values, asked, {}, spec))
-        compared = tuple(compared_values(comparison) for comparison in found.comparisons)
-        ok, (left, right) = found.verdict is True, _sides(found.comparisons)
+        found = expression.explain(_new(Env, (pool.values, asked, _NOTHING, spec)))
+        compared = tuple([shared(comparison) for comparison in found.comparisons])
+        same = tuple([id(one) for one in compared])  # results keep what they compared, so that each identity stays
+        known = results.get(same)
+        if known is None:
+            known = results[same] = result(found, compared)
+        return known
+
+    def result(found: Explanation, compared: tuple[Compared, ...]) -> RuleResult:
+        ok, (left, right) = found.verdict is True, _sides(found.comparisons, compared)
         reason = "" if ok else _why(found.reasons, compared, rule.message)
         kind = Kind.ABSENT if found.verdict is None else Kind.RULE
-        return RuleResult(
-            kind, text, left, right, ok=ok, position=position, reason=reason, enforced=enforced, comparisons=compared
-        )
+        return _new(RuleResult, (kind, text, left, right, ok, position, "", reason, enforced, compared))
 
-    return PlacementRule(lambda pool: evaluate(Env(pool.values, asked, {}, spec)), explain, enforced)
+    return PlacementRule(lambda pool: evaluate(_new(Env, (pool.values, asked, _NOTHING, spec))), explain, enforced)
+
+
+_NOTHING: dict[str, object] = {}
 
 
 def _unreadable(rule: Rule, errors: ExpressionErrors, position: str) -> PlacementRule:
@@ -250,22 +265,33 @@ def _unreadable(rule: Rule, errors: ExpressionErrors, position: str) -> Placemen
 
 def compared_values(comparison: Comparison) -> Compared:
     """A comparison as text."""
-    left, right = comparison.left, comparison.right
-    return Compared(
-        comparison.text,
-        render_value(left, comparison.left_type),
-        "" if right is None and comparison.right_type is None else render_value(right, comparison.right_type),
-        comparison.verdict,
-        comparison.reason,
-    )
+    text, left, right, verdict, _, _, reason, _, left_type, right_type = comparison
+    shown = "" if right is None and right_type is None else render_value(right, right_type)
+    return _new(Compared, (text, render_value(left, left_type), shown, verdict, reason))
 
 
-def _sides(comparisons: tuple[Comparison, ...]) -> tuple[object, object]:
+def _shared_texts() -> Callable[[Comparison], Compared]:
+    """:func:`compared_values`, which is asked once for the same values of the same comparison."""
+    known: dict[tuple[object, ...], Compared] = {}
+
+    def shared(comparison: Comparison) -> Compared:
+        _, left, right, verdict, start, _, reason, _, _, _ = comparison
+        try:
+            found = known.get(same := (start, left is True or left is False, left, right, verdict, reason))
+        except TypeError:  # a driver reports something that is no value of an attribute
+            return compared_values(comparison)
+        if found is None:
+            found = known[same] = compared_values(comparison)
+        return found
+
+    return shared
+
+
+def _sides(comparisons: tuple[Comparison, ...], compared: tuple[Compared, ...]) -> tuple[object, object]:
     """Both values of a rule that is one comparison."""
     if len(comparisons) != 1:
         return None, None
-    compared = compared_values(comparisons[0])
-    return (None if comparisons[0].left is None else compared.left), compared.right
+    return (None if comparisons[0].left is None else compared[0].left), compared[0].right
 
 
 def _why(reasons: tuple[str, ...], compared: tuple[Compared, ...], message: str) -> str:

@@ -20,9 +20,12 @@ def score(kept: Sequence[tuple[PoolView, PoolVerdict]], request: PlacementReques
     A value becomes ``(value - least) / (most - least)``, 0 when all are equal; ``when`` is 1 or 0. A value that is not
     known counts as the worst one: the least, or the most where the weight is negative.
     """
+    preferences = list(preferences_of(request.type, surroundings))
+    if not preferences:
+        return
     beside = environment(request)
     envs = [Env(view.values, beside["request"], {}, beside["spec"]) for view, _ in kept]
-    for preference, position in preferences_of(request.type, surroundings):
+    for preference, position in preferences:
         text, language = preference.when or preference.score or "", surroundings.language
         expression = language.rule(text) if preference.when is not None else language.score(text)
         if not isinstance(expression, Expression):

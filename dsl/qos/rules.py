@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Protocol
 
 from dsl.decision import Kind, RuleResult
@@ -37,14 +38,15 @@ def _enforces(qos: QosClassSpec, values: Effective) -> Rule:
     text = f"enforces QoS class {qos.name}" + ("" if qos.enforce == "required" else " (best effort)")
     position = qos.at("enforce") if "enforce" in qos.model_fields_set else qos.at("name")
 
-    def rule(pool: HasQos) -> RuleResult:
-        made = plan(qos, values, pool.qos)
+    @cache  # most pools say the same
+    def result(supported: tuple[str, ...], budget: Budget) -> RuleResult:
+        made = plan(qos, values, PoolQos(supported, budget))
         reason = "" if made.judgement.ok else made.judgement.reason
         return RuleResult(
             Kind.QOS, text, tuple(made.limits), asked, ok=made.judgement.ok, position=position, reason=reason
         )
 
-    return rule
+    return lambda pool: result(tuple(pool.qos.supported), pool.qos.budget)
 
 
 def _within_budget(kind: str, promised: Floors) -> Rule:
@@ -52,12 +54,16 @@ def _within_budget(kind: str, promised: Floors) -> Rule:
     wanted = Floors(**{kind: promised[index]})
     text = f"floors of {kind} <= budget"
 
-    def rule(pool: HasQos) -> RuleResult:
-        budget, held = pool.qos.budget[index], pool.qos.committed[index]
-        if budget is None or key not in pool.qos.supported:
+    @cache
+    def result(budget: int | None, committed: Floors) -> RuleResult:
+        if budget is None:
             return RuleResult(Kind.QOS, text, None, None, ok=True)  # the rule before says what that means
-        verdict = fits_budget(Budget(**{kind: budget}), pool.qos.committed, wanted)
-        after, limit = format_limit(key, held + promised[index]), format_limit(key, budget)
+        verdict = fits_budget(Budget(**{kind: budget}), committed, wanted)
+        after, limit = format_limit(key, committed[index] + promised[index]), format_limit(key, budget)
         return RuleResult(Kind.QOS, text, after, limit, ok=verdict.fits, reason="" if verdict.fits else verdict.reason)
+
+    def rule(pool: HasQos) -> RuleResult:
+        state = pool.qos
+        return result(state.budget[index] if key in state.supported else None, state.committed)
 
     return rule

@@ -94,3 +94,39 @@ class PlanFile(StrictModel):
     format: Literal["shareflow-plan/v1"] = "shareflow-plan/v1"
     documents: Documents
     plan: PlanView
+
+
+class SpecsView(StrictModel):
+    """The set of specs that counts.
+
+    Attributes:
+        revision: counts the sets that were applied; 0 before the first one.
+        managed: whether it was applied by an operation, so that workers take it from the inventory.
+        documents: the set as records.
+    """
+
+    revision: int
+    digest: Digest = ""
+    managed: bool = False
+    documents: list[Document] = []
+
+
+class InventoryQuery(StrictModel):
+    """The pools as placement sees them, a page at a time, with the project's shares on them."""
+
+    project: Name = "default"
+    after: Annotated[str, Field(max_length=255)] = ""
+
+
+class InventoryPage(StrictModel):
+    """A part of a saved inventory; see ``SavedInventory`` of the spec language.
+
+    Attributes:
+        revision: of the pools; the pages of one inventory have the same.
+        next: where the next page begins, empty on the last one.
+    """
+
+    revision: int
+    pools: list[dict[str, JsonValue]]
+    shares: list[dict[str, JsonValue]]
+    next: str = ""

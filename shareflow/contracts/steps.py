@@ -126,6 +126,7 @@ class Begun(StrictModel):
         withhold: the backend can cut clients off.
         items: further objects (a deleted share's snapshots).
         qos: what becomes of the share's quality of service; None when it has none and gets none.
+        placement: the decision in one line: the choice, and counts per reason of the pools that were dropped.
     """
 
     status: Annotated[BeginStatus, Field(strict=False)]
@@ -154,6 +155,7 @@ class Begun(StrictModel):
     tree: list[dict[str, Any]] = []
     frees_bytes: int = 0
     qos: QosChange | None = None
+    placement: str = ""
 
 
 class PlaceAgainInput(StrictModel):

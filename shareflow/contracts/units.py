@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from datetime import timedelta
+from functools import lru_cache
 
 SIZE_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "PiB": 2**50}
 DURATION_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -83,6 +84,7 @@ def parse_duration(value: object) -> int:
     return _parse(value, "duration", DURATION_UNITS, _LONG_DURATIONS, "7 d")
 
 
+@lru_cache(maxsize=4096)  # the sizes of pools come again and again
 def format_size(size: int) -> str:
     """The size in the largest unit that shows it with at most two decimals: ``10 GiB``, ``1.50 TiB``, ``17 B``."""
     sign, amount = ("-", -size) if size < 0 else ("", size)

@@ -6,10 +6,12 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -119,6 +121,25 @@ def test_operation_shows_why_its_pool_was_chosen(up: Up, home: str) -> None:
     assert "zone == a" in why
     assert "pool is available" not in why
     assert up.run("spec", "explain").code == exits.USAGE
+
+
+def test_recorded_requests_are_replayed_under_other_specs(up: Up, home: str, tmp_path: Path) -> None:
+    """What was asked for lately, on the pools as they are, against the set that counts: what would go elsewhere."""
+    changed = tmp_path / "specs"
+    shutil.copytree(up.specs, changed)
+    stay = up.run("spec", "simulate", "--new", str(changed), "--last", "1")
+    assert (stay.code, "1 unchanged" in stay.out) == (exits.OK, True), stay.out + stay.err
+    for file in changed.iterdir():
+        text = file.read_text()
+        file.write_text(text.replace("description: anything", "description: anything\nzones: [b]"))
+    up.json("share", "create", f"{home}-2", "--size", "1GiB")
+    moved = up.run("spec", "simulate", "--new", str(changed), "--last", "1", "-o", "json")
+    assert moved.code == exits.CHANGED, moved.err
+    saved = up.run("spec", "inventory", "--to", str(tmp_path / "now.json"))
+    assert "2 pools" in saved.out
+    again = up.run("spec", "simulate", "--new", str(changed), "--inventory", str(tmp_path / "now.json"), "--last", "1")
+    assert again.code == exits.CHANGED, again.err
+    up.run("share", "delete", f"{home}-2", "--retention", "0")
 
 
 def test_failed_operation_has_its_code_and_exit_code(up: Up) -> None:

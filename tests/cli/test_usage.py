@@ -59,7 +59,20 @@ def test_every_command_of_the_product_is_there() -> None:
     }
     specs = {
         f"spec {word}"
-        for word in ("check", "explain", "fmt", "schema", "help", "import manila", "plan", "apply", "drift")
+        for word in (
+            "check",
+            "explain",
+            "fmt",
+            "schema",
+            "help",
+            "import manila",
+            "plan",
+            "apply",
+            "drift",
+            "test",
+            "simulate",
+            "inventory",
+        )
     }
     assert words >= others | specs
     assert words >= {f"share {word}" for word in shares.split()}

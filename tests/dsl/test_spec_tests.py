@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
 
 import pytest
 
 from dsl.catalogue import CATALOGUE
-from dsl.problems import SpecProblems
+from dsl.problems import Source, SpecProblems
+from dsl.reading import read_kind
 from dsl.spec_check import check
 from dsl.spec_set import load_specs
-from dsl.spec_tests import Coverage, PlacementTestSpec, Result, Suite, coverage, read_tests, run_tests
+from dsl.spec_tests import TEST_KINDS, Coverage, Result, Suite, coverage, read_tests, run_tests
+from dsl.spec_tests.checking import check_tests
+from dsl.yaml_tree import parse
 
 HERE = Path(__file__).parent / "spec_tests"
 SET = HERE / "set.yaml"
@@ -285,7 +289,42 @@ def test_result_as_data_holds_failures_and_the_decision(tmp_path: Path) -> None:
     assert data["decision"] == result.decision.summary()
 
 
-def test_every_key_of_a_test_document_is_in_the_readme() -> None:
-    """What can be written can be looked up."""
-    readme = (Path(__file__).parents[2] / "specs" / "README.md").read_text(encoding="utf-8")
-    assert [key for key in PlacementTestSpec.model_fields if f"`{key}`" not in readme] == []
+TEXTS = [path.read_text(encoding="utf-8") for path in sorted((HERE.parents[2] / "specs").glob("*.test.yaml"))]
+PIECES = (
+    *"[]{}:,-\"'*/ \n",
+    "null",
+    "true",
+    "-1",
+    "1e30",
+    "10 GB",
+    "unknown",
+    "expect: ",
+    "pools: ",
+    "local/rack1",
+    "é",
+)
+
+
+def _mutated(text: str, chance: random.Random) -> str:
+    """A text with a few cuts, doublings and insertions."""
+    for _ in range(chance.randint(1, 4)):
+        start = chance.randrange(len(text))
+        end = start + chance.randint(0, 12)
+        middle = chance.choice(["", text[start:end] * 2, chance.choice(PIECES), text[end : end + 40]])
+        text = text[:start] + middle + text[end:]
+    return text
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_broken_tests_end_in_problems_and_never_in_an_error(seed: int) -> None:
+    """Whatever is in the file: problems with their places, or tests that can be run and shown."""
+    chance = random.Random(seed)
+    source = Source("x.test.yaml", _mutated(chance.choice(TEXTS), chance))
+    specs = load_specs([HERE.parents[2] / "specs"])
+    found = [read_kind(node, source, TEST_KINDS) for node in parse(source).documents]
+    tests = [one for one in found if not isinstance(one, list)]
+    problems = [*check_tests(tests, specs), *(problem for one in found if isinstance(one, list) for problem in one)]
+    assert all(problem.place.startswith("x.test.yaml:") and problem.hint for problem in problems)
+    refused = {id(test) for test in tests if any(check_tests([test], specs))}
+    for result in run_tests([test for test in tests if id(test) not in refused], specs):
+        assert result.ok == (result.render() == "")

@@ -56,6 +56,14 @@ async def test_no_pool_fits_names_what_each_pool_has_instead(scene: Scene) -> No
     assert not scene.rows(tables.shares, project=scene.project)
 
 
+async def test_details_in_the_web_ui_say_why_the_pool_was_chosen(scene: Scene) -> None:
+    """The choice, and how many pools were dropped for which reason."""
+    handle = await scene.start(names.CREATE_SHARE, name="home", size="1 GiB", type="ssd")
+    await scene.world.result(handle)
+    details = await scene.details(handle)
+    assert "Placement: alpha/a1 is the best of 1 pool that fits; 2 pools fail 'media == ssd': they have hdd" in details
+
+
 async def test_shares_of_a_spread_type_take_turns_between_the_zones(scene: Scene) -> None:
     """No zone gets two more than another one; other projects and other types do not count."""
     await scene.create("other", zone="east")

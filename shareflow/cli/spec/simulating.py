@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from shareflow.cli import exits
 from shareflow.cli.common import Cli, command
 from shareflow.cli.output import print_json, print_line, print_table, safe
 from shareflow.cli.spec.group import app
+from shareflow.cli.spec.inventory import live_inventory
 from shareflow.contracts.units import format_size
 
 if TYPE_CHECKING:
@@ -19,39 +21,80 @@ if TYPE_CHECKING:
     from dsl.simulation import Outcome, Simulation
     from dsl.snapshot import SavedInventory
     from dsl.spec_set import SpecSet
+    from shareflow.client import Shares
 
 _STYLES = {"moved": "yellow", "placed": "green", "lost": "red"}
 
 
-@command(
-    app,
-    "simulate",
-    example="shareflow spec simulate --requests r.yaml --inventory now.json --old main/specs --new specs",
-    local=True,
-)
-def simulate(
+@command(app, "simulate", example="shareflow spec simulate --new specs")
+async def simulate(
     cli: Cli,
     *,
-    requests: Annotated[Path, typer.Option(metavar="FILE", help="a list of requests, in YAML or JSON")],
-    inventory: Annotated[Path, typer.Option(metavar="FILE", help="a saved inventory, in JSON or YAML")],
-    old: Annotated[list[Path], typer.Option(metavar="PATH", help="specs as they are; may be repeated")],
     new: Annotated[list[Path], typer.Option(metavar="PATH", help="specs to be tried; may be repeated")],
+    old: Annotated[
+        list[Path] | None, typer.Option(metavar="PATH", help="specs as they are; default: the set that counts now")
+    ] = None,
+    requests: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="a list of requests; default: those that were recorded last")
+    ] = None,
+    last: Annotated[int, typer.Option(min=1, max=10_000, help="so many recorded requests are replayed")] = 100,
+    inventory: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="a saved inventory, see spec inventory; default: the live one")
+    ] = None,
 ) -> int:
     """Replay requests under old and new specs and show what would go elsewhere. Changes nothing.
 
     Exit code 0 when everything would stay, 6 when something would change, 3 when specs or files are refused.
     """
-    from dsl.request_list import read_requests  # noqa: PLC0415 - `--help` has to be quick
-    from dsl.snapshot import read_inventory  # noqa: PLC0415
-    from dsl.spec_check import check  # noqa: PLC0415
+    from dsl.spec_check import check  # noqa: PLC0415 - `--help` has to be quick
 
-    (specs, found_old), (tried, found_new) = check(old), check(new)
-    asked, found_asked = read_requests(requests)
-    picture, found_picture = read_inventory(inventory)
-    if specs is None or tried is None or picture is None or found_asked:
-        found = [one for one in (*found_old, *found_new) if one.severity == "error"]
-        return _refused(cli, [*found_asked, *found_picture, *found])
+    tried, problems = check(new)
+    specs, found_old = check(old) if old else (None, [])
+    asked, found_asked = _requests(requests)
+    picture, found_picture = _inventory(inventory)
+    problems = [*found_asked, *found_picture, *(one for one in (*found_old, *problems) if one.severity == "error")]
+    if problems or tried is None:
+        return _refused(cli, problems)
+    if specs is None or asked is None or picture is None:
+        async with cli.shares() as shares:
+            specs = specs or await _applied(shares)
+            asked = asked if asked is not None else await _recorded(shares, last)
+            picture = picture or await live_inventory(shares)
     return show_simulation(cli, asked, picture, specs, tried)
+
+
+def _requests(path: Path | None) -> tuple[list[NamedRequest] | None, list[Problem]]:
+    from dsl.request_list import read_requests  # noqa: PLC0415 - `--help` has to be quick
+
+    return (None, []) if path is None else read_requests(path)
+
+
+def _inventory(path: Path | None) -> tuple[SavedInventory | None, list[Problem]]:
+    from dsl.snapshot import read_inventory  # noqa: PLC0415 - `--help` has to be quick
+
+    return (None, []) if path is None else read_inventory(path)
+
+
+async def _applied(shares: Shares) -> SpecSet:
+    """The set that counts now."""
+    from dsl.spec_set import from_records  # noqa: PLC0415 - `--help` has to be quick
+
+    return from_records((await shares.specs()).documents)
+
+
+async def _recorded(shares: Shares, last: int) -> list[NamedRequest]:
+    """What the project's last operations asked placement for, oldest first."""
+    from dsl.share_request import NamedRequest  # noqa: PLC0415 - `--help` has to be quick
+
+    found: list[NamedRequest] = []
+    async for operation in shares.operations():
+        asked = (operation.placement or {}).get("request")
+        if asked:
+            known = {key: asked[key] for key in NamedRequest.model_fields if asked.get(key)}
+            found.append(NamedRequest.model_validate_json(json.dumps(known)))
+        if len(found) == last:
+            break
+    return found[::-1]
 
 
 def show_simulation(cli: Cli, asked: list[NamedRequest], picture: SavedInventory, old: SpecSet, new: SpecSet) -> int:
