@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from lark import Lark, Token, Tree
 from pydantic import TypeAdapter
@@ -291,6 +291,7 @@ def test_rule_about_a_number_means_what_manila_means(sign: str, operand: str, ha
 )
 def test_rule_about_a_text_means_what_manila_means(start: str, parts: list[str], other: str, pick: int) -> None:
     """In one case of letters, for every operator and text that is no word for a boolean, the rule and Manila agree."""
+    assume(start or parts[0] not in ("=", "==", "!=", ">=", "<="))  # those compare numbers, also numbers as text
     value = start + " ".join(parts)
     has = (*parts, " ".join(parts), other, value, f"a{parts[0]}b")[pick % (len(parts) + 4)]
     found = translate("x", value)
