@@ -21,7 +21,7 @@ test:
 	@sh scripts/test.sh -m 'not slow'
 
 test-all:
-	@sh scripts/test.sh
+	@SHAREFLOW_HYPOTHESIS=searching sh scripts/test.sh
 
 bench: setup
 	@.venv/bin/python -m benchmarks

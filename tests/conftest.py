@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from shareflow import faults
 from shareflow.server.devserver import DevServer, DevServerSettings
@@ -13,6 +15,11 @@ from shareflow.server.resolve import find_temporal
 from tests.support.world import World, running_world
 
 pytest_plugins = ["tests.plugins.clean_exit"]
+
+# The same examples in every run, so that a failure is one of the change; `make test-all` looks for new ones.
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("searching", print_blob=True)
+settings.load_profile(os.environ.get("SHAREFLOW_HYPOTHESIS", "repeatable"))
 
 
 @pytest.fixture(scope="session")

@@ -22,8 +22,6 @@ with workflow.unsafe.imports_passed_through():
     )
 
 RETRY = RetryPolicy(maximum_attempts=5, maximum_interval=timedelta(seconds=10))
-UNSERVED = timedelta(seconds=30)
-"""How long a backend's queue may go unserved before the report says that nobody serves it."""
 
 
 @workflow.defn(name=names.DETECT_DRIFT, failure_exception_types=[ValidationError])
@@ -49,7 +47,8 @@ class DetectDrift:
             retry_policy=RETRY,
             summary="the backends of the applied set",
         )
-        asked = await asyncio.gather(*(self._ask(backend) for backend in backends))
+        patience = timedelta(seconds=request.patience)
+        asked = await asyncio.gather(*(self._ask(backend, patience) for backend in backends))
         report: DetectDriftResult = await workflow.execute_activity(
             names.COMPARE_DRIFT,
             CompareDriftInput(documents=request.documents, backends=list(asked)),
@@ -61,14 +60,14 @@ class DetectDrift:
         return report
 
     @staticmethod
-    async def _ask(backend: str) -> BackendDrift:
+    async def _ask(backend: str, patience: timedelta) -> BackendDrift:
         try:
             answer: BackendDrift = await workflow.execute_activity(
                 names.BACKEND_DRIFT,
                 BackendDriftInput(backend=backend),
                 task_queue=names.backend_queue(backend),
                 result_type=BackendDrift,
-                schedule_to_start_timeout=UNSERVED,
+                schedule_to_start_timeout=patience,
                 start_to_close_timeout=timedelta(seconds=30),
                 retry_policy=RetryPolicy(maximum_attempts=3, maximum_interval=timedelta(seconds=5)),
                 summary=f"what backend {backend} reports"[:200],

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import JsonValue
+from typing import Annotated
 
-from shareflow.contracts.base import Name, StrictModel
+from pydantic import Field, JsonValue
+
+from shareflow.contracts.base import Duration, Name, StrictModel
 from shareflow.contracts.specs import Documents
 
 
@@ -13,10 +15,12 @@ class DetectDriftInput(StrictModel):
 
     Attributes:
         documents: the set in git, as records; null compares without it.
+        patience: seconds that a backend's queue may go unserved before the report says that nobody serves it.
     """
 
     project: Name = "default"
     documents: Documents | None = None
+    patience: Annotated[Duration, Field(ge=1, le=3600)] = 30
 
 
 class DriftRowView(StrictModel):

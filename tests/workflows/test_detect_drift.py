@@ -103,7 +103,7 @@ async def test_backend_without_a_worker_is_told(stage: Scene, first: Documents) 
     """A backend was applied that no worker has in its files: the search ends and says so."""
     new = {"kind": "Backend", "name": "gamma", "driver": "fake", "pools": [{"name": "g1"}]}
     await apply(stage, [*first, new])
-    found = await _drift(stage)  # half a minute: the server does not skip the wait of an activity
+    found = await _drift(stage, patience="2 s")  # the server does not skip the wait of an activity
     assert found.unknown == ["gamma"]
     assert [row.backend for row in found.rows] == ["no worker serves it"]
 
