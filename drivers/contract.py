@@ -145,7 +145,10 @@ class JobState(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Slow work. Totals are None while unknown. ``message`` says why a job failed."""
+    """Slow work. Totals are None while unknown. ``message`` says why a job failed.
+
+    ``bytes_moved`` counts what travelled, ``bytes_done`` also what was there already.
+    """
 
     state: JobState
     bytes_done: int = 0
@@ -153,6 +156,7 @@ class Job:
     files_done: int = 0
     files_total: int | None = None
     message: str = ""
+    bytes_moved: int = 0
 
     @classmethod
     def done(cls) -> Self:
@@ -181,6 +185,8 @@ class Capabilities:
     """What the driver can do; a declared capability that does not work fails the conformance suite.
 
     Attributes:
+        transfer: name of the format in which :class:`SupportsTransfer` exchanges snapshots with other pools; pools
+            whose drivers name the same one can exchange them. Empty without that class.
         protocols: protocols the export paths speak (``path`` = a local directory).
         quota_enforced: a share cannot hold more than its size.
         snapshot_space: ``shared``: a snapshot costs only what changes later; ``full``: it costs its share's size.
@@ -203,6 +209,7 @@ class Capabilities:
     access_modes: tuple[AccessMode, ...]
     snapshot_space: Literal["shared", "full"]
     qos_supported: tuple[str, ...] = ()
+    transfer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +279,15 @@ class Driver(ABC):
         Data stays as it is. Setting the mode it has succeeds. Raises: Rejected when the mode is not among
         ``capabilities().access_modes``; NotFound; StaleEpoch; Busy; Unknown.
         """
+
+    def find_writers(self, ref: ObjectRef) -> Sequence[str]:
+        """Who could still change a share's content in the mode that it has; read only.
+
+        Tries to write as a client would, and takes that back at once; names every process of this host that has a file
+        of the share open for writing. Each answer is one line for people; none at all means that the share is fenced.
+        A driver that cannot try says so in a line. Raises NotFound; Unknown.
+        """
+        return [f"driver {self.name!r} cannot try whether {ref.name} can be written"]
 
     def qos_verdict(self, limits: Limits) -> Mapping[str, KeyVerdict]:
         """What setting these limits would come to, one verdict per key. Changes nothing and raises nothing.
@@ -355,6 +371,68 @@ class SupportsRevert(ABC):
         Idempotent: after ``done`` the same call is done again and does not revert a second time, even when clients
         have written since. Raises: NotFound; OverUsed when the content does not fit; StaleEpoch; Busy; Unknown.
         """
+
+
+class SupportsTransfer(ABC):
+    """Snapshots that travel to other pools, also of other backends, as what changed since one that is there already.
+
+    A driver that has this also has snapshots, clone and revert.
+    """
+
+    def changed_bytes(self, share: ObjectRef, snapshot: ObjectRef) -> int | None:
+        """About how many bytes a snapshot of ``share`` that is taken now would move with ``snapshot`` as its base.
+
+        What clients have written counts, on disk or not; what they have removed does not. It changes nothing and is
+        cheap next to the transfer; None where the driver cannot tell so.
+
+        Args:
+            share: a complete share.
+            snapshot: a complete snapshot in the same pool.
+
+        Raises: NotFound: share or snapshot is not there. Busy; Unknown.
+        """
+        return None
+
+    @abstractmethod
+    def receive_snapshot(
+        self,
+        sender: Driver,
+        source: ObjectRef,
+        target: ObjectRef,
+        share: ObjectRef,
+        call: Call,
+        *,
+        base: tuple[ObjectRef, ObjectRef] | None = None,
+        bandwidth: int | None = None,
+    ) -> Job:
+        """Make ``target``, a snapshot of ``share`` in this driver's pool, with the content of the sender's ``source``.
+
+        Content and metadata are equal when the job is done, which is on disk then. Idempotent by the target's name:
+        once complete, the same call is done. While the job runs the target is not complete. A job that died begins
+        anew when it is asked for again. ``done`` carries the bytes that travelled in ``bytes_moved``.
+
+        Args:
+            sender: the driver of the source, opened in this process; its transfer format is the same.
+            source: a complete snapshot of the sender's.
+            target: the snapshot to be made here.
+            share: the complete share here that the target is a snapshot of; its content plays no part.
+            call: idempotency key and fencing number, of the target.
+            base: a complete snapshot of the sender's, and its equal here: only what differs from it travels.
+            bandwidth: most bytes per second, None for no limit; the same call with another one changes it.
+
+        Raises:
+            NotFound: source, share, or either side of the base is not there. Conflict: the target is something else,
+                or the base is not the same snapshot on both sides. Rejected: the sender's format is another one.
+                PoolFull; StaleEpoch; Busy; Unknown; Broken.
+        """
+
+    def is_unchanged(self, share: ObjectRef, snapshot: ObjectRef) -> bool:
+        """Whether a share certainly has the content still that it had when its snapshot was taken; read only.
+
+        Everything that clients have written before the call counts. False also where that cannot be told at less cost
+        than another snapshot's, which is all that a driver says that leaves this as it is. Raises NotFound; Unknown.
+        """
+        return False
 
 
 class SupportsQos(ABC):

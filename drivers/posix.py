@@ -95,6 +95,9 @@ POSIX: Final = Barriers(os.fsync, sync_directory)
 ORDERED: Final = Barriers(flush_data, lambda _: None)
 """For file systems that change all names in order, and make them durable together by one commit at the end."""
 
+VOLATILE: Final = Barriers(lambda _: None, lambda _: None)
+"""For what a kill must leave and a power cut may take: afterwards the file is whole, empty or not there."""
+
 
 def write_durable(
     path: Path, data: bytes, between: Callable[[], None] | None = None, barriers: Barriers = POSIX

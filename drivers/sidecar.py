@@ -8,7 +8,8 @@ Below the root of a pool::
     .shareflow/locks/<name>       flock targets, one per object, held for the length of one call
     .shareflow/readers/<source>/<name>   objects that a running job fills from the source
 
-Every file is replaced as a whole and is on disk no later than what its writer does next. Only names of the form
+Every file is replaced as a whole and is on disk no later than what its writer does next, apart from the intent of an
+empty share: a power cut may take that, or leave an empty file of it, which counts as none. Only names of the form
 ``sf-<uuid>`` become parts of paths; operation ids are values inside the files.
 """
 
@@ -30,7 +31,7 @@ from typing import Any, Final
 from drivers import crash
 from drivers.contract import OBJECT_NAME, AccessMode, Call, ObjectKind
 from drivers.errors import Busy, Unknown
-from drivers.posix import POSIX, Barriers, read_small, write_durable
+from drivers.posix import POSIX, VOLATILE, Barriers, read_small, write_durable
 
 FORMAT: Final = 1
 META: Final = ".shareflow"
@@ -59,6 +60,7 @@ class Record:
         mode: access mode last asked for; what clients really have is read from the place of the data.
         created_at: seconds since the epoch (UTC) at the intent.
         source: name of the share that a snapshot is of, or of the snapshot that a share was cloned from; else empty.
+        origin: for a snapshot that was received the name that it has where it came from; else empty.
         job: digest of the call that fills the object or prepares its revert; empty when nothing is under way.
         revert: digest of the revert under way; empty when there is none.
         done: digests of the last :data:`KEPT_KEYS` jobs that ended on this object, oldest first.
@@ -77,6 +79,7 @@ class Record:
     job: str = ""
     revert: str = ""
     done: tuple[str, ...] = ()
+    origin: str = ""
 
     @classmethod
     def intent(cls, name: str, kind: ObjectKind, size: int, source: str, call: Call) -> Record:
@@ -163,7 +166,7 @@ class Sidecar:
     def load(self, name: str) -> Record | None:
         """The record, or None when there certainly is none."""
         data = read_small(self.meta / "objects" / f"{name}.json")
-        if data is None:
+        if not data:  # empty: the power went before an intent's bytes were on disk
             return None
         try:
             return Record.from_json(data, name)
@@ -172,11 +175,11 @@ class Sidecar:
                 f"the record of {name} cannot be read: {error}", hint=f"look at {META}/objects/{name}.json in the pool"
             ) from None
 
-    def save(self, record: Record) -> None:
-        """Replace the record."""
+    def save(self, record: Record, *, durable: bool = True) -> None:
+        """Replace the record; without ``durable`` a power cut may take it."""
         crash_between = lambda: crash.window("record.temporary")  # noqa: E731
         path = self.meta / "objects" / f"{record.name}.json"
-        write_durable(path, record.to_json(), crash_between, self._barriers)
+        write_durable(path, record.to_json(), crash_between, self._barriers if durable else VOLATILE)
 
     def forget(self, name: str) -> None:
         """Remove the record and what goes with it, apart from the tombstone. A missing one is fine."""
@@ -246,13 +249,16 @@ class Sidecar:
 
     # -- readers
 
-    def add_reader(self, source: str, name: str) -> None:
-        """Note that a job fills ``name`` from ``source``. Not durable: a crash of the machine ends the job too."""
+    def add_reader(self, source: str, name: str, job: str = "") -> None:
+        """Note that a job fills ``name`` from ``source``. Not durable: a crash of the machine ends the job too.
+
+        ``job`` is the directory of a job that is not known by the record of ``name`` in this pool.
+        """
         folder = self.meta / "readers" / source
         while True:
             folder.mkdir(exist_ok=True)
             try:
-                (folder / name).touch()
+                (folder / name).write_bytes(os.fsencode(job))
             except FileNotFoundError:  # the last other note was taken back just now
                 continue
             return
@@ -271,6 +277,10 @@ class Sidecar:
         except FileNotFoundError:
             return []
 
+    def reader_job(self, source: str, name: str) -> str:
+        """The directory of the job in a note, empty when it has none."""
+        return os.fsdecode(read_small(self.meta / "readers" / source / name) or b"")
+
     # -- locks
 
     @contextlib.contextmanager
@@ -288,6 +298,19 @@ class Sidecar:
             deadline = time.monotonic() + self._lock_seconds
             for each in sorted(wanted):
                 held += [self._take(each, wanted[each], deadline)]
+            yield
+        finally:
+            for fd in held:
+                os.close(fd)
+
+    @contextlib.contextmanager
+    def reading(self, *names: str) -> Iterator[None]:
+        """Hold objects that are only read, for one call. Raises Busy."""
+        held: list[int] = []
+        try:
+            deadline = time.monotonic() + self._lock_seconds
+            for each in sorted(set(names)):
+                held += [self._take(each, fcntl.LOCK_SH, deadline)]
             yield
         finally:
             for fd in held:

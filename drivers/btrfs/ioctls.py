@@ -35,6 +35,7 @@ _QUOTA_CTL: Final = _code(_BOTH, 40, 16)
 _QGROUP_CREATE: Final = _code(_WRITE, 42, 16)
 _QGROUP_LIMIT: Final = _code(_READ, 43, 48)
 _QUOTA_RESCAN: Final = _code(_WRITE, 44, 64)
+_SUBVOL_INFO: Final = _code(_READ, 60, 504)
 _SUBVOL_ROOTREF: Final = _code(_BOTH, 61, 4096)
 _INO_LOOKUP_USER: Final = _code(_BOTH, 62, 4096)
 
@@ -46,6 +47,8 @@ _QGROUP_STATUS, _QGROUP_INFO, _QGROUP_LIMITS = 240, 242, 244
 _KEY: Final = "=7Q4L32x"  # tree, objectid x2, offset x2, transid x2, type x2, items, unused
 _HEADER: Final = "=QQQLL"  # transid, objectid, offset, type, length
 _MOST_ROOTREFS: Final = 255
+_EXTENT_DATA: Final = 108
+_INLINE, _REGULAR = 0, 1
 
 
 def _name_args(fd: int, flags: int, name: str) -> bytearray:
@@ -106,6 +109,36 @@ def set_read_only(fd: int, *, read_only: bool) -> None:
     fcntl.ioctl(fd, _SET_FLAGS, bytearray(struct.pack("=Q", _READ_ONLY if read_only else 0)))
 
 
+def identities(fd: int) -> tuple[bytes, bytes]:
+    """The 16 bytes that name a subvolume, and those of the one it was received from (zeros for none)."""
+    info = _info(fd)
+    return bytes(info[296:312]), bytes(info[328:344])
+
+
+def _info(fd: int) -> bytearray:
+    """What the kernel tells of a subvolume: ``struct btrfs_ioctl_get_subvol_info_args``."""
+    info = bytearray(504)
+    fcntl.ioctl(fd, _SUBVOL_INFO, info)
+    return info
+
+
+def is_unchanged(volume: int, snapshot: int) -> bool:
+    """Whether a subvolume has the content still that one of its snapshots has, as of the last commit.
+
+    A snapshot is made by the commit of a transaction. All that was written before is of this transaction or an older
+    one, all that is written later is of a newer one.
+    """
+    ours, frozen = _info(volume), _info(snapshot)
+    (changed,), (made,) = struct.unpack_from("=Q", ours, 344), struct.unpack_from("=Q", frozen, 352)
+    return ours[296:312] == frozen[312:328] and bool(changed <= made)
+
+
+def identity(fd: int) -> bytes:
+    """The 16 bytes by which a snapshot is known wherever it was sent: those of the first one, which nobody sent."""
+    own, received = identities(fd)
+    return received if any(received) else own
+
+
 def nested(fd: int) -> Iterator[tuple[str, str]]:
     """Subvolumes inside a subvolume: path of the directory relative to its root, and name. One level only."""
     least = 0
@@ -136,6 +169,69 @@ def _look_up(fd: int, tree: int, folder: int) -> tuple[str, str]:
     fcntl.ioctl(fd, _INO_LOOKUP_USER, buffer)
     name, path = bytes(buffer[16:272]), bytes(buffer[272:])
     return os.fsdecode(path.split(b"\0", 1)[0]), os.fsdecode(name.split(b"\0", 1)[0])
+
+
+# -- what was written since
+
+
+def changed_bytes(volume: int, snapshot: int, most: int) -> int | None:
+    """Bytes of file content that were written to a subvolume since a snapshot of it, as of the last commit.
+
+    None when neither of the two was made of the other, or when more than ``most`` items had to be looked at.
+    """
+    ours, frozen = _info(volume), _info(snapshot)
+    if frozen[312:328] == ours[296:312]:
+        made = frozen
+    elif ours[312:328] == frozen[296:312]:  # it was reverted to it
+        made = ours
+    else:
+        return None
+    # What a transaction has written before it made the snapshot is in there; all that comes later is of a newer one.
+    since = int(struct.unpack_from("=Q", made, 352)[0]) + 1
+    total = 0
+    for looked, (kind, data) in enumerate(_items_since(volume, since)):
+        if looked >= most:
+            return None
+        total += _written(data, since) if kind == _EXTENT_DATA else 0
+    return total
+
+
+def _items_since(volume: int, since: int) -> Iterator[tuple[int, memoryview]]:
+    """Kind and content of all items in the leaves of a subvolume's tree that were written by these transactions."""
+    most, key = 2**64 - 1, (0, 0, 0)
+    start = struct.calcsize(_KEY)
+    while True:
+        buffer = bytearray(4096)
+        inode, kind, offset = key
+        struct.pack_into(_KEY, buffer, 0, 0, inode, most, offset, most, since, most, kind, 255, 4096, 0)
+        fcntl.ioctl(volume, _TREE_SEARCH, buffer)
+        count = struct.unpack_from("=L", buffer, 64)[0]
+        if count == 0:
+            return
+        at = start
+        for _ in range(count):
+            _, inode, offset, kind, length = struct.unpack_from(_HEADER, buffer, at)
+            at += struct.calcsize(_HEADER)
+            yield kind, memoryview(buffer)[at : at + length]
+            at += length
+        key = _next_key(inode, kind, offset)
+
+
+def _next_key(inode: int, kind: int, offset: int) -> tuple[int, int, int]:
+    if offset < 2**64 - 1:
+        return inode, kind, offset + 1
+    return (inode, kind + 1, 0) if kind < 255 else (inode + 1, 0, 0)
+
+
+def _written(data: memoryview, since: int) -> int:
+    """The bytes of a file extent that is not older; none for a hole, or for room that nothing was written to."""
+    generation, size = struct.unpack_from("=QQ", data)
+    if generation < since:
+        return 0
+    if data[20] == _INLINE:
+        return int(size)
+    on_disk, _, _, length = struct.unpack_from("=4Q", data, 21)
+    return int(length) if on_disk and data[20] == _REGULAR else 0
 
 
 # -- syncing

@@ -13,7 +13,8 @@ from typing import ClassVar, Final
 
 from drivers.btrfs import ioctls
 from drivers.btrfs.commits import GroupCommit
-from drivers.contract import Job
+from drivers.btrfs.receives import Receives
+from drivers.contract import Job, JobState
 from drivers.errors import Busy, Rejected, Unknown
 from drivers.posix import ORDERED, Barriers, directory_fd
 from drivers.recorded import Fill, Volumes
@@ -29,8 +30,9 @@ class BtrfsVolumes(Volumes):
     enforces: ClassVar[bool] = True
     barriers: ClassVar[Barriers] = ORDERED
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, receives: Receives | None = None) -> None:
         self._root = root
+        self._receives = receives
         self._commits = GroupCommit(self._commit)
 
     @contextlib.contextmanager
@@ -117,11 +119,14 @@ class BtrfsVolumes(Volumes):
         return Job.done()
 
     def running(self, job: str) -> bool:
-        """Nothing runs longer than its call."""
-        return False
+        """See :meth:`Volumes.running`. Only transfers run longer than their calls."""
+        found = None if self._receives is None else self._receives.find(job)
+        return found is not None and found.state is JobState.RUNNING
 
     def stop(self, job: str) -> None:
-        """Nothing runs longer than its call."""
+        """See :meth:`Volumes.stop`."""
+        if self._receives is not None:
+            self._receives.forget(job)
 
     def bound(self, volume: Path, size: int) -> None:
         """See :meth:`Volumes.bound`. The kernel accepts any size; that it is large enough is the caller's business."""

@@ -22,7 +22,8 @@ ASSERTING_MODULES = tuple(
     f"drivers.conformance.{module}"
     for module in (
         "bench", "cases_access", "cases_capabilities", "cases_clones", "cases_concurrency", "cases_fencing",
-        "cases_hostile", "cases_jobs", "cases_reverts", "cases_shares", "cases_snapshots",
+        "cases_hostile", "cases_jobs", "cases_qos", "cases_reverts", "cases_shares", "cases_snapshots",
+        "cases_transfer", "cases_writers",
     )
 )  # fmt: skip
 """Modules whose asserts pytest shows with their values."""

@@ -26,6 +26,7 @@ from drivers.contract import (
     SupportsQos,
     SupportsRevert,
     SupportsSnapshots,
+    SupportsTransfer,
     object_name,
 )
 from drivers.errors import Busy
@@ -63,6 +64,7 @@ class Bench:
         self.deployment = target.config.deployment
         self._client = target.client_for(self.driver)
         self._made: dict[ObjectRef, ObjectKind] = {}
+        self._peer: Bench | None = None
         self.before = self.listing()
 
     # -- instances and names
@@ -91,9 +93,15 @@ class Bench:
         self._client = self.target.client_for(self.driver)
         return self.driver
 
-    def ref(self, kind: ObjectKind = ObjectKind.SHARE) -> ObjectRef:
-        """A fresh name in the first pool."""
-        ref = ObjectRef(self.pool, object_name(uuid.uuid4()))
+    def peer(self) -> Bench | None:
+        """The bench of another backend that exchanges snapshots with this one, where there is one."""
+        if self._peer is None and self.target.peer is not None:
+            self._peer = Bench(self.target.peer)
+        return self._peer
+
+    def ref(self, kind: ObjectKind = ObjectKind.SHARE, pool: str = "") -> ObjectRef:
+        """A fresh name, in the first pool unless one is given."""
+        ref = ObjectRef(pool or self.pool, object_name(uuid.uuid4()))
         self._made[ref] = kind
         return ref
 
@@ -123,22 +131,22 @@ class Bench:
         job = self.finish(start)
         assert job.state is JobState.DONE, f"job ended as {job}"
 
-    def create(self, size: int | None = None, epoch: int = 1) -> ObjectRef:
+    def create(self, size: int | None = None, epoch: int = 1, pool: str = "") -> ObjectRef:
         """A new share, complete."""
-        ref = self.ref()
+        ref = self.ref(pool=pool)
         made = self.driver.create_share(ref, size or self.size, self.call(epoch))
         assert (made.ref, made.size) == (ref, size or self.size), f"another share than the one asked for: {made}"
         return ref
 
     def snapshot(self, share: ObjectRef, epoch: int = 1) -> ObjectRef:
         """A new snapshot of a share, complete."""
-        ref, call = self.ref(ObjectKind.SNAPSHOT), self.call(epoch)
+        ref, call = self.ref(ObjectKind.SNAPSHOT, share.pool), self.call(epoch)
         self.complete(lambda: self.snapshots().create_snapshot(share, ref, call))
         return ref
 
     def clone(self, snapshot: ObjectRef, size: int | None = None, epoch: int = 1) -> ObjectRef:
         """A new share out of a snapshot, complete."""
-        ref, call = self.ref(), self.call(epoch)
+        ref, call = self.ref(pool=snapshot.pool), self.call(epoch)
         self.complete(lambda: self.clones().clone_snapshot(snapshot, ref, size or self.size, call))
         return ref
 
@@ -170,6 +178,12 @@ class Bench:
         """The driver's revert verb."""
         found = driver or self.driver
         assert isinstance(found, SupportsRevert), "revert is declared but SupportsRevert is not implemented"
+        return found
+
+    def transfers(self, driver: Driver | None = None) -> SupportsTransfer:
+        """The driver's verb for snapshots that travel."""
+        found = driver or self.driver
+        assert isinstance(found, SupportsTransfer), "transfer is declared but SupportsTransfer is not implemented"
         return found
 
     def qos(self, driver: Driver | None = None) -> SupportsQos:
@@ -218,6 +232,8 @@ class Bench:
             self.delete(ref)
             left = self.driver.observe(ref)
             assert left is None, f"residue after delete: {left}"
+        if self._peer is not None:
+            self._peer.clean_up()
         after = self.listing()
         assert after == self.before, f"residue: {sorted(r.name for r in after.keys() ^ self.before.keys())}"
 

@@ -17,6 +17,7 @@ from drivers.contract import (
     SupportsQos,
     SupportsRevert,
     SupportsSnapshots,
+    SupportsTransfer,
 )
 from drivers.errors import Rejected
 
@@ -26,6 +27,7 @@ _CLASSES: dict[str, type] = {
     "revert": SupportsRevert,
     "host_access": SupportsHostAccess,
     "qos_supported": SupportsQos,
+    "transfer": SupportsTransfer,
 }
 
 
@@ -49,6 +51,7 @@ class TestCapabilities:
         assert all(type(name) is str and name for name in found.protocols)
         assert found.snapshot_space in {"shared", "full"}
         assert found.snapshots or not (found.clone or found.revert)
+        assert not found.transfer or (found.snapshots and found.clone and found.revert)
 
     def test_capabilities_never_change(self, bench: Bench) -> None:
         """Capabilities may depend on the machine, never on time."""

@@ -13,12 +13,15 @@ from drivers.conformance.cases_qos import TestQos, TestQosVerdict
 from drivers.conformance.cases_reverts import TestRevertCalls, TestRevertData
 from drivers.conformance.cases_shares import TestCreate, TestDelete, TestDurability, TestObserve, TestResize
 from drivers.conformance.cases_snapshots import TestSnapshots
+from drivers.conformance.cases_transfer import TestChanged, TestTransfer, TestTransferJobs, TestUnchanged
+from drivers.conformance.cases_writers import TestFindWriters
 from drivers.conformance.fixtures import bench
 
 __all__ = [
     "TestAccessMode",
     "TestCancel",
     "TestCapabilities",
+    "TestChanged",
     "TestClone",
     "TestCloneJobs",
     "TestConcurrency",
@@ -26,6 +29,7 @@ __all__ = [
     "TestDelete",
     "TestDurability",
     "TestFencing",
+    "TestFindWriters",
     "TestHostAccess",
     "TestObserve",
     "TestOperationIds",
@@ -40,5 +44,8 @@ __all__ = [
     "TestSizes",
     "TestSnapshotAndRevertJobs",
     "TestSnapshots",
+    "TestTransfer",
+    "TestTransferJobs",
+    "TestUnchanged",
     "bench",
 ]

@@ -33,6 +33,7 @@ class DriverUnderTest:
         share_size: bytes of an ordinary share in the tests, a multiple of 1 MiB.
         job_timeout: seconds after which a job that still runs counts as stuck.
         client: makes the client of a driver instance; None for one through ``data_path``, where the driver has it.
+        peer: another backend with which snapshots can be exchanged; None for transfers between the pools of this one.
     """
 
     driver_class: type[Driver]
@@ -40,6 +41,7 @@ class DriverUnderTest:
     share_size: int = 16 * MIB
     job_timeout: float = 60.0
     client: Callable[[Driver], Client] | None = None
+    peer: DriverUnderTest | None = None
     _open: list[Driver] = field(default_factory=list)
 
     def open(self, **changes: Any) -> Driver:
@@ -52,6 +54,8 @@ class DriverUnderTest:
         """Close every instance that was opened, the last one first."""
         while self._open:
             self._open.pop().close()
+        if self.peer is not None:
+            self.peer.close()
 
     def capabilities(self) -> Capabilities:
         """What the driver declares on this machine."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from drivers.contract import AccessMode, Driver, ObjectKind, ObjectRef
+from drivers.contract import AccessMode, Driver, ObjectRef
 from drivers.fake.array import _NO_SETTINGS, FakeArray
 from drivers.fake.driver import FakeDriver
 from drivers.fake.records import StoredObject
@@ -54,6 +54,20 @@ class FakeClient:
 
         self._with(ref, work)
 
+    def append(self, ref: ObjectRef, path: str, data: bytes) -> None:
+        """Add these bytes to the end of a file, which is made when it is missing; all or nothing."""
+
+        def work(session: Session, stored: StoredObject) -> None:
+            root = self._root(session, stored, write=True)
+            if session.trees.used(_tree(root)) + len(data) > stored.size:
+                raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT), path)
+            target = _inside(root, path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("ab", buffering=0) as stream:
+                stream.write(data)
+
+        self._with(ref, work)
+
     def read(self, ref: ObjectRef, path: str) -> bytes:
         """The bytes of a file."""
         return self._with(ref, lambda session, stored: _inside(self._root(session, stored), path).read_bytes())
@@ -84,8 +98,8 @@ class FakeClient:
         return self._array.run(_NO_SETTINGS, "", guarded)
 
     def _root(self, session: Session, stored: StoredObject, *, write: bool = False) -> Path:
-        if write and (stored.mode is not AccessMode.RW or stored.kind is ObjectKind.SNAPSHOT):
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS), stored.name)
+        if write:
+            session.open_to_write(stored)
         return session.trees.path(session.content(stored).tree)
 
 

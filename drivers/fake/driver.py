@@ -27,35 +27,43 @@ from drivers.contract import (
     SupportsQos,
     SupportsRevert,
     SupportsSnapshots,
+    SupportsTransfer,
 )
-from drivers.errors import Unknown
-from drivers.fake import jobs, qos, verbs
+from drivers.errors import DriverError, NotFound, Rejected, Unknown
+from drivers.fake import jobs, qos, transfers, verbs
 from drivers.fake.array import FakeArray, open_array
-from drivers.fake.options import read_settings
+from drivers.fake.options import TRANSFER, read_settings
 from drivers.fake.records import StoredObject
 from drivers.fake.script import Fault, FaultKind, StaleListing, Visit
 from drivers.fake.session import Session
+from drivers.fake.transfers import Parcel
+from drivers.writers import open_for_writing
 from shareflow.contracts.qos import KEYS, KeyVerdict, Limits
 
 T = TypeVar("T")
 
 
-class FakeDriver(Driver, SupportsSnapshots, SupportsClone, SupportsRevert, SupportsQos, SupportsHostAccess):
+class FakeDriver(
+    Driver, SupportsSnapshots, SupportsClone, SupportsRevert, SupportsTransfer, SupportsQos, SupportsHostAccess
+):
     """Every capability, in memory or on disk. Calls, errors and idempotency are those of the contract.
 
     Backend options: ``store`` (``memory`` or ``disk``), ``path`` (a directory, needed for ``disk``), ``latency``,
-    ``snapshot_seconds``, ``clone_seconds``, ``revert_seconds``, ``delete_seconds``, ``qos_rounding`` (``none`` or
-    ``decimal``). Pool option: ``capacity``.
+    ``snapshot_seconds``, ``clone_seconds``, ``revert_seconds``, ``delete_seconds``, ``receive_seconds``,
+    ``qos_rounding`` (``none`` or ``decimal``), ``transfer`` (name of the format in which snapshots are exchanged,
+    ``none`` for an array that cannot). Pool option: ``capacity``.
 
     Attributes:
         array: the array behind this instance.
     """
 
     name: ClassVar[str] = "fake"
+    _transfer: str = TRANSFER
 
     def __init__(self, config: BackendConfig) -> None:
         super().__init__(config)
         self._settings = read_settings(config)
+        self._transfer = self._settings.transfer
         self._owner = uuid.uuid4().hex
         self._closed = False
         self.array: FakeArray = open_array(self._settings, config.deployment, config.name, config.state_dir)
@@ -66,7 +74,7 @@ class FakeDriver(Driver, SupportsSnapshots, SupportsClone, SupportsRevert, Suppo
         return Capabilities(
             snapshots=True, clone=True, revert=True, host_access=True, quota_enforced=True, snapshots_atomic=True,
             shrink=True, tags=True, protocols=("path",), access_modes=(AccessMode.RW, AccessMode.RO, AccessMode.NONE),
-            snapshot_space="shared", qos_supported=KEYS,
+            snapshot_space="shared", qos_supported=KEYS, transfer=self._transfer,
         )  # fmt: skip
 
     def pools(self) -> Sequence[PoolReport]:
@@ -110,6 +118,15 @@ class FakeDriver(Driver, SupportsSnapshots, SupportsClone, SupportsRevert, Suppo
             lambda session: verbs.set_access_mode(session, ref, mode, call),
             lambda _: None,
         )
+
+    def find_writers(self, ref: ObjectRef) -> Sequence[str]:
+        """See the contract. A scripted wrong answer says its message, or without one that there are none."""
+        found, tree = self._perform(
+            Visit("find_writers", ref.pool, (ref.name,)),
+            lambda session: verbs.find_writers(session, ref),
+            lambda fault: ([fault.message] if fault.message else [], None),
+        )
+        return found if tree is None else [*found, *open_for_writing(tree)]
 
     def qos_verdict(self, limits: Limits) -> Mapping[str, KeyVerdict]:
         """See the contract: every key, in the steps that option ``qos_rounding`` says."""
@@ -171,6 +188,63 @@ class FakeDriver(Driver, SupportsSnapshots, SupportsClone, SupportsRevert, Suppo
             lambda _: Job.done(),
         )
 
+    def changed_bytes(self, share: ObjectRef, snapshot: ObjectRef) -> int | None:
+        """See the contract: exactly what a transfer counts. A scripted wrong answer is its size, or None below 0."""
+        return self._perform(
+            Visit("changed_bytes", share.pool, (share.name, snapshot.name)),
+            lambda session: transfers.missing(session, share, snapshot),
+            lambda fault: None if fault.size < 0 else fault.size,
+        )
+
+    def receive_snapshot(
+        self,
+        sender: Driver,
+        source: ObjectRef,
+        target: ObjectRef,
+        share: ObjectRef,
+        call: Call,
+        *,
+        base: tuple[ObjectRef, ObjectRef] | None = None,
+        bandwidth: int | None = None,
+    ) -> Job:
+        """See the contract. The content is copied by the first call and shown when the job is done.
+
+        Calls the sender's array first, as ``send_snapshot``; what goes wrong there matters only while it is needed.
+        """
+        if not self._transfer or sender.capabilities().transfer != self._transfer or not isinstance(sender, FakeDriver):
+            theirs = sender.capabilities().transfer
+            raise Rejected(f"snapshots cannot be received: the sender's format is {theirs!r}, ours {self._transfer!r}")
+        sent: Parcel | DriverError
+        try:
+            sent = sender.send_snapshot(source, None if base is None else base[0])
+        except DriverError as error:
+            sent = error
+        order = transfers.Order(source, target, share, None if base is None else base[1], bandwidth)
+        return self._perform(
+            Visit("receive_snapshot", target.pool, (target.name, source.name), call),
+            lambda session: transfers.receive(session, sent, order, call),
+            lambda _: Job.done(),
+        )
+
+    def is_unchanged(self, share: ObjectRef, snapshot: ObjectRef) -> bool:
+        """See the contract; by comparing all bytes, as a double may. A scripted wrong answer says that it is."""
+        return self._perform(
+            Visit("is_unchanged", share.pool, (share.name, snapshot.name)),
+            lambda session: transfers.is_unchanged(session, share, snapshot),
+            lambda _: True,
+        )
+
+    def send_snapshot(self, source: ObjectRef, base: ObjectRef | None) -> Parcel:
+        """A complete snapshot, for another array; how much of it differs from its base. Raises NotFound, Unknown."""
+
+        def wrong(_: Fault) -> Parcel:
+            raise NotFound(f"snapshot {source.name} is not in pool {source.pool!r}")
+
+        names = (source.name,) if base is None else (source.name, base.name)
+        return self._perform(
+            Visit("send_snapshot", source.pool, names), lambda session: transfers.send(session, source, base), wrong
+        )
+
     def cancel_job(self, call: Call) -> Job:
         """See the contract."""
         return self._perform(
@@ -209,14 +283,15 @@ class FakeDriver(Driver, SupportsSnapshots, SupportsClone, SupportsRevert, Suppo
         )
 
     def data_path(self, ref: ObjectRef) -> Path:
-        """See the contract; in mode ``none`` the path leads nowhere."""
+        """See the contract. In mode ``none`` it is a path that clients do not know."""
         path = self.array.trees.client_path(ref.pool, ref.name)
 
         def work(session: Session) -> Path:
             stored = session.find(ref)
             kind = ObjectKind.SHARE if stored is None else stored.kind
-            session.expose(session.content(session.need(ref, kind)))
-            return path
+            found = session.content(session.need(ref, kind))
+            session.expose(found)
+            return session.trees.path(found.tree) if found.mode is AccessMode.NONE else path
 
         return self._perform(
             Visit("data_path", ref.pool, (ref.name,)), work, lambda _: path.with_name("no-such-directory")

@@ -17,15 +17,23 @@ from drivers.fake.session import Session
 
 
 def start(
-    session: Session, verb: str, stored: StoredObject, call: Call, *, staged: str = "", argument: str = ""
+    session: Session,
+    verb: str,
+    stored: StoredObject,
+    call: Call,
+    *,
+    staged: str = "",
+    argument: str = "",
+    moved: int | None = None,
+    bandwidth: int | None = None,
 ) -> Job:
     """Start the work on an object that is written already; done at once when it takes no time."""
-    seconds = session.settings.seconds[verb]
+    seconds = needed(session, verb, moved or 0, bandwidth)
     total = session.trees.used(staged or stored.tree)
     job = StoredJob(
         operation=call.operation, step=call.step, epoch=call.epoch, verb=verb, pool=stored.pool, name=stored.name,
         state=JobState.RUNNING, seconds=seconds, spent=0.0, since=time.monotonic(), owner=session.owner, total=total,
-        staged=staged, argument=argument,
+        staged=staged, argument=argument, moved=moved,
     )  # fmt: skip
     if session.fail:
         return _fail(session, dataclasses.replace(stored, job=(job.key, job.id)), job)
@@ -35,6 +43,21 @@ def start(
         return view(job)
     session.finish(stored, job)
     return view(dataclasses.replace(job, state=JobState.DONE))
+
+
+def needed(session: Session, verb: str, moved: int, bandwidth: int | None) -> float:
+    """How long a job takes that moves so many bytes, at so many per second."""
+    return session.settings.seconds[verb] + (0.0 if bandwidth is None else moved / bandwidth)
+
+
+def paced(session: Session, job: StoredJob, bandwidth: int | None) -> StoredJob:
+    """A running job under another bandwidth: what is left of it takes longer or less long."""
+    seconds = needed(session, job.verb, job.moved or 0, bandwidth)
+    if seconds == job.seconds:
+        return job
+    now = time.monotonic()
+    share = job.progress(now) / job.seconds if job.seconds else 1.0
+    return dataclasses.replace(job, seconds=seconds, spent=share * seconds, since=now)
 
 
 def running(session: Session, stored: StoredObject) -> StoredJob | None:
@@ -58,7 +81,9 @@ def poll(session: Session, stored: StoredObject, job: StoredJob, call: Call) -> 
 def view(job: StoredJob) -> Job:
     """The job as the contract shows it."""
     share = 1.0 if job.state is JobState.DONE or job.seconds <= 0 else job.progress(time.monotonic()) / job.seconds
-    return Job(state=job.state, bytes_done=int(job.total * share), bytes_total=job.total, message=job.message)
+    moved = 0 if job.moved is None else int(job.moved * share)
+    done = int(job.total * share) if job.moved is None else job.total - job.moved + moved
+    return Job(state=job.state, bytes_done=done, bytes_total=job.total, message=job.message, bytes_moved=moved)
 
 
 def ensure_free(session: Session, stored: StoredObject, call: Call) -> StoredObject:

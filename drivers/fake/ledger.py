@@ -6,7 +6,8 @@ nothing; what it finds is read with :meth:`Ledger.violations`. Invariants, by th
 - I4 at most one object per name, ever; no creation after a delete
 - I5 what a pool holds never exceeds its capacity, at no instant
 - I7 of the legs of one share at most one is writable (for legs declared with :meth:`Ledger.declare_group`)
-- I8 bytes of a snapshot never change (:meth:`Ledger.verify_snapshots`)
+- I8 bytes of a snapshot never change (:meth:`Ledger.verify_snapshots`); one that came from another pool has the bytes
+  that it has there, is not shown before, and was made from a base that is the same on both sides
 - I12 the same request reverts once
 - I13 no effect of an older epoch after one of a newer epoch
 """
@@ -22,7 +23,7 @@ from drivers.fake.records import Effect, StoredObject
 from drivers.fake.store import Store, Transaction
 from drivers.fake.trees import Trees
 
-CREATIONS = ("create_share", "create_snapshot", "clone_snapshot")
+CREATIONS = ("create_share", "create_snapshot", "clone_snapshot", "receive_snapshot")
 DELETIONS = ("delete_share", "delete_snapshot")
 FINISHED = "finished "
 """Prefix of the verb of an effect that a running job brings about later."""
@@ -30,7 +31,13 @@ FINISHED = "finished "
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What the ledger knows of one name. ``held`` is what it takes of its pool, in bytes."""
+    """What the ledger knows of one name.
+
+    Attributes:
+        held: what it takes of its pool, in bytes.
+        fingerprint: of a snapshot that was complete.
+        origin: fingerprint of the snapshot, of another pool, that it was received from.
+    """
 
     created: bool = False
     deleted: bool = False
@@ -38,6 +45,7 @@ class Account:
     held: int = 0
     mode: AccessMode = AccessMode.RW
     fingerprint: str = ""
+    origin: str = ""
     group: str = ""
     reverts: tuple[str, ...] = ()
 
@@ -89,7 +97,9 @@ class Ledger:
                 if snapshot.kind is not ObjectKind.SNAPSHOT or not snapshot.complete:
                     continue
                 account = txn.get(Account, snapshot.pool, snapshot.name) or Account()
-                if account.fingerprint != self._trees.fingerprint(snapshot.tree):
+                if account.origin and not account.fingerprint:
+                    found.append(f"I8 snapshot {snapshot.name} is shown before it was received")
+                elif account.fingerprint != self._trees.fingerprint(snapshot.tree):
                     found.append(f"I8 bytes of snapshot {snapshot.name} changed since it was taken")
             for text in found:
                 txn.log(Violation(text))
@@ -119,11 +129,20 @@ class Ledger:
         """Note the bytes of a snapshot that is complete now."""
         account = txn.get(Account, snapshot.pool, snapshot.name) or Account()
         fresh = dataclasses.replace(account, fingerprint=self._trees.fingerprint(snapshot.tree))
+        if account.origin not in {"", fresh.fingerprint}:
+            txn.log(Violation(f"I8 bytes of snapshot {snapshot.name} are not those that were sent"))
         txn.put(fresh, snapshot.pool, snapshot.name)
+
+    def expect(self, txn: Transaction, snapshot: StoredObject, origin: str, bases: tuple[str, ...]) -> None:
+        """Note what a snapshot that is being received has to be, and the fingerprints of its base on both sides."""
+        if len(set(bases)) > 1:
+            txn.log(Violation(f"I8 snapshot {snapshot.name} is received on a base that is another one at the sender"))
+        account = txn.get(Account, snapshot.pool, snapshot.name) or Account()
+        txn.put(dataclasses.replace(account, origin=origin), snapshot.pool, snapshot.name)
 
     def enter(self, txn: Transaction, effect: Effect, mode: AccessMode | None = None) -> None:
         """Note an effect and check it. ``mode`` is the new access mode, for the verb that sets it."""
-        txn.log(effect)
+        txn.log(effect if mode is None else dataclasses.replace(effect, mode=mode.value))
         account = txn.get(Account, effect.pool, effect.name) or Account()
         where = f"{effect.verb} of {effect.name} in {effect.pool} by {effect.operation!r}/{effect.step!r}"
         found = [*_names(account, effect), *_epochs(account, effect), *_reverts(account, effect)]

@@ -11,10 +11,13 @@ from drivers.contract import AttributeValue, BackendConfig, PoolConfig
 from drivers.errors import Rejected
 from shareflow.contracts.units import MAX_BYTES, format_size, parse_size
 
-SECONDS_OPTIONS = ("latency", "snapshot_seconds", "clone_seconds", "revert_seconds", "delete_seconds")
-BACKEND_OPTIONS = ("store", "path", "qos_rounding", *SECONDS_OPTIONS)
+SECONDS_OPTIONS = (
+    "latency", "snapshot_seconds", "clone_seconds", "revert_seconds", "delete_seconds", "receive_seconds",
+)  # fmt: skip
+BACKEND_OPTIONS = ("store", "path", "qos_rounding", "transfer", *SECONDS_OPTIONS)
 POOL_OPTIONS = ("capacity",)
 DEFAULT_CAPACITY = 2**50
+TRANSFER = "fake-1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class Settings:
         attributes: of each pool.
         rounding: how fine limits can be set: ``none`` to the last byte, ``decimal`` in steps of 10 IOPS and 1 MB/s
             (10^6 bytes per second), as many arrays do.
+        transfer: format in which snapshots are exchanged with other arrays; empty when they are not.
     """
 
     store: Literal["memory", "disk"]
@@ -39,6 +43,7 @@ class Settings:
     capacity: Mapping[str, int]
     attributes: Mapping[str, Mapping[str, AttributeValue]]
     rounding: Literal["none", "decimal"] = "none"
+    transfer: str = TRANSFER
 
 
 def read_settings(config: BackendConfig) -> Settings:
@@ -61,6 +66,11 @@ def read_settings(config: BackendConfig) -> Settings:
         raise Rejected(
             f"option 'qos_rounding' of backend {config.name!r} is {rounding!r}; allowed are 'none' and 'decimal'"
         )
+    transfer = config.options.get("transfer", TRANSFER)
+    if not isinstance(transfer, str) or not transfer:
+        raise Rejected(
+            f"option 'transfer' of backend {config.name!r} is {transfer!r}; allowed are 'none' and the name of a format"
+        )
     if not config.pools:
         raise Rejected(f"backend {config.name!r} has no pools; declare one at least")
     seconds = {name: _seconds(config, name) for name in SECONDS_OPTIONS}
@@ -74,10 +84,12 @@ def read_settings(config: BackendConfig) -> Settings:
             "revert_share": seconds["revert_seconds"],
             "delete_share": seconds["delete_seconds"],
             "delete_snapshot": seconds["delete_seconds"],
+            "receive_snapshot": seconds["receive_seconds"],
         },
         capacity={pool.name: _capacity(pool) for pool in config.pools},
         attributes={pool.name: dict(pool.attributes) for pool in config.pools},
         rounding="decimal" if rounding == "decimal" else "none",
+        transfer="" if transfer == "none" else transfer,
     )
 
 

@@ -37,7 +37,9 @@ class StoredObject:
         size: provisioned bytes.
         tree: name of the directory tree with its content; empty while nothing was ever written.
         source: for a snapshot the name of its share, for a clone the name of its snapshot, else empty.
-        reverts: keys of the reverts that are done.
+        origin: for a snapshot that came from another pool the name that it has there, else empty.
+        moved: bytes that travelled for it.
+        reverts: keys of the last reverts that are done.
         job: key and id of the job that works on it now, or empty.
         qos: limits that are enforced on a share, in the order of the keys.
         created_at: seconds since the epoch (UTC).
@@ -59,6 +61,8 @@ class StoredObject:
     job: tuple[str, ...] = ()
     deleting: bool = False
     qos: tuple[QosLimit, ...] = ()
+    origin: str = ""
+    moved: int = 0
 
     def state(self) -> ObjectState:
         """The object as the contract shows it."""
@@ -86,7 +90,8 @@ class StoredJob:
         spent: seconds it ran before ``since``.
         since: moment on the machine's monotonic clock from which it runs now; None when it does not.
         owner: token of the driver instance that keeps it running.
-        total: bytes it moves.
+        total: bytes of the content it brings.
+        moved: how many of them have to travel; None when that is no matter.
         staged: tree made for it that is not in use yet.
         argument: name of the snapshot, for a revert or a clone.
     """
@@ -106,6 +111,7 @@ class StoredJob:
     staged: str = ""
     argument: str = ""
     message: str = ""
+    moved: int | None = None
 
     @property
     def key(self) -> str:
@@ -139,7 +145,12 @@ class CallRecord:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """One change on the array, in time order. ``size`` is what the object takes of its pool after it, in bytes."""
+    """One change on the array, in time order.
+
+    Attributes:
+        size: what the object takes of its pool after it, in bytes.
+        mode: the access mode that it set; empty for every other change.
+    """
 
     at: float
     verb: str
@@ -149,6 +160,7 @@ class Effect:
     step: str
     epoch: int
     size: int
+    mode: str = ""
 
 
 @functools.cache

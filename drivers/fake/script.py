@@ -23,11 +23,17 @@ from drivers.contract import Call
 from drivers.fake.records import StoredObject
 from drivers.fake.store import Store, Transaction
 
-JOB_VERBS = ("create_snapshot", "clone_snapshot", "revert_share", "delete_share", "delete_snapshot")
+JOB_VERBS = (
+    "create_snapshot", "clone_snapshot", "revert_share", "delete_share", "delete_snapshot", "receive_snapshot",
+)  # fmt: skip
 MUTATING_VERBS = ("create_share", "resize_share", "set_access_mode", "set_qos", "cancel_job", *JOB_VERBS)
-READING_VERBS = ("used_bytes", "observe", "list_objects", "pools", "data_path", "enforced_qos")
+READING_VERBS = (
+    "used_bytes", "observe", "list_objects", "pools", "data_path", "enforced_qos", "find_writers", "send_snapshot",
+    "changed_bytes", "is_unchanged",
+)  # fmt: skip
+"""``send_snapshot`` is the sender's side of ``receive_snapshot``, on the sender's array."""
 VERBS = (*MUTATING_VERBS, *READING_VERBS)
-SPACE_VERBS = ("create_share", "resize_share", "create_snapshot", "clone_snapshot")
+SPACE_VERBS = ("create_share", "resize_share", "create_snapshot", "clone_snapshot", "receive_snapshot")
 FOREVER = -1
 _LIVE = "faults"
 

@@ -6,6 +6,8 @@ Everything is checked before the first write, because the store in memory undoes
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 import time
 from dataclasses import dataclass, field
 
@@ -16,6 +18,7 @@ from drivers.fake.options import Settings
 from drivers.fake.records import Effect, StoredJob, StoredObject, Tombstone
 from drivers.fake.store import Transaction
 from drivers.fake.trees import Trees
+from drivers.sidecar import KEPT_KEYS
 from shareflow.contracts.units import MAX_BYTES, format_size
 
 TRUSTING = "trusting"
@@ -80,6 +83,14 @@ class Session:
     def content(self, stored: StoredObject) -> StoredObject:
         """The object with a tree; an empty one is made when nothing was ever written. No effect for the ledger."""
         return stored if stored.tree else self.put(dataclasses.replace(stored, tree=self.trees.make()))
+
+    @staticmethod
+    def open_to_write(stored: StoredObject) -> None:
+        """What every write of a client passes. Raises OSError: ENOENT when it is closed, EROFS when it is read-only."""
+        if not stored.complete or stored.mode is AccessMode.NONE:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), stored.name)
+        if stored.mode is not AccessMode.RW or stored.kind is ObjectKind.SNAPSHOT:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), stored.name)
 
     def touch(self, stored: StoredObject, call: Call) -> StoredObject:
         """Raise the fence of an object that the call leaves as it is."""
@@ -151,7 +162,7 @@ class Session:
 
     def _switch(self, stored: StoredObject, job: StoredJob) -> None:
         fresh = dataclasses.replace(
-            stored, tree=job.staged, reverts=(*stored.reverts, job.key), job=(), operation=job.operation
+            stored, tree=job.staged, reverts=(*stored.reverts, job.key)[-KEPT_KEYS:], job=(), operation=job.operation
         )
         self.put(fresh)
         self.ledger.enter(self.txn, _effect("revert_share", stored, job.operation, job.step, job.epoch, stored.size))

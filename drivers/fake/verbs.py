@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from pathlib import Path
 
 from drivers.contract import AccessMode, Call, Job, JobState, ObjectKind, ObjectRef
 from drivers.errors import Busy, Conflict, NotFound, OverUsed, Rejected
@@ -16,7 +17,8 @@ from drivers.fake.session import Session
 from shareflow.contracts.qos import Limits
 
 
-def _new(ref: ObjectRef, kind: ObjectKind, size: int, call: Call, source: str = "", tree: str = "") -> StoredObject:
+def new(ref: ObjectRef, kind: ObjectKind, size: int, call: Call, source: str = "", tree: str = "") -> StoredObject:
+    """An object that was not there before, not complete yet."""
     return StoredObject(
         pool=ref.pool, name=ref.name, kind=kind, size=size, complete=False, epoch=call.epoch,
         deployment=call.deployment, operation=call.operation, created_at=time.time(), tree=tree, source=source,
@@ -31,7 +33,7 @@ def create_share(session: Session, ref: ObjectRef, size: int, call: Call) -> Sto
     stored = session.find(ref)
     if stored is None:
         session.reserve(ref.pool, size)
-        fresh = session.put(dataclasses.replace(_new(ref, ObjectKind.SHARE, size, call), complete=not session.half))
+        fresh = session.put(dataclasses.replace(new(ref, ObjectKind.SHARE, size, call), complete=not session.half))
         session.take(ref.pool, size)
         session.effect("create_share", fresh, call)
         return fresh
@@ -46,7 +48,7 @@ def create_share(session: Session, ref: ObjectRef, size: int, call: Call) -> Sto
         if jobs.running(session, stored):
             raise Busy(f"share {ref.name} is being cloned from {stored.source}", retry_after=0.05)
         raise Conflict(f"share {ref.name} is a half-made clone of {stored.source}", hint="clone again, or delete it")
-    return session.put(_changed(stored, call, complete=not session.half))
+    return session.put(changed(stored, call, complete=not session.half))
 
 
 def resize_share(session: Session, ref: ObjectRef, size: int, call: Call) -> StoredObject:
@@ -60,7 +62,7 @@ def resize_share(session: Session, ref: ObjectRef, size: int, call: Call) -> Sto
         raise OverUsed(f"share {ref.name} uses {used} bytes, more than {size}", used=used)
     stored = jobs.ensure_free(session, stored, call)
     session.take(ref.pool, size - stored.size)
-    fresh = session.put(_changed(stored, call, size=size))
+    fresh = session.put(changed(stored, call, size=size))
     session.effect("resize_share", fresh, call)
     return fresh
 
@@ -72,7 +74,7 @@ def set_access_mode(session: Session, ref: ObjectRef, mode: AccessMode, call: Ca
         session.touch(stored, call)
         return
     stored = jobs.ensure_free(session, stored, call)
-    fresh = session.put(_changed(stored, call, mode=mode))
+    fresh = session.put(changed(stored, call, mode=mode))
     session.effect("set_access_mode", fresh, call, mode)
     if stored.tree:
         session.expose(fresh)
@@ -90,9 +92,20 @@ def set_qos(session: Session, ref: ObjectRef, limits: Limits, call: Call) -> Sto
     if wanted == stored.qos:
         return session.touch(stored, call)
     stored = jobs.ensure_free(session, stored, call)
-    fresh = session.put(_changed(stored, call, qos=wanted[: len(wanted) // 2] if session.half else wanted))
+    fresh = session.put(changed(stored, call, qos=wanted[: len(wanted) // 2] if session.half else wanted))
     session.effect("set_qos", fresh, call)
     return fresh
+
+
+def find_writers(session: Session, ref: ObjectRef) -> tuple[list[str], Path | None]:
+    """Whether clients can write, by what lets them in; and the directory whose open files are to be looked for."""
+    stored = session.need(ref, ObjectKind.SHARE)
+    tree = session.trees.path(stored.tree) if stored.tree else None
+    try:
+        session.open_to_write(stored)
+    except OSError:
+        return [], tree
+    return [f"clients can write: the access mode is {stored.mode}"], tree
 
 
 def create_snapshot(session: Session, share: ObjectRef, ref: ObjectRef, call: Call) -> Job:
@@ -104,8 +117,8 @@ def create_snapshot(session: Session, share: ObjectRef, ref: ObjectRef, call: Ca
     stored = session.find(ref)
     if stored is not None:
         session.fence(stored, call)
-        if not jobs.is_snapshot_of(stored, share):
-            raise Conflict(f"{ref.name} exists and is not a snapshot of {share.name}")
+        if not jobs.is_snapshot_of(stored, share) or stored.origin:
+            raise Conflict(f"{ref.name} exists and is not a snapshot of {share.name} that was taken here")
         if stored.complete:
             session.touch(stored, call)
             return Job.done()
@@ -114,11 +127,11 @@ def create_snapshot(session: Session, share: ObjectRef, ref: ObjectRef, call: Ca
     source = session.need(share, ObjectKind.SHARE)
     tree = session.trees.make(source.tree) if source.tree else ""
     if stored is None:
-        fresh = session.put(_new(ref, ObjectKind.SNAPSHOT, source.size, call, share.name, tree))
+        fresh = session.put(new(ref, ObjectKind.SNAPSHOT, source.size, call, share.name, tree))
         session.effect("create_snapshot", fresh, call)
     else:
         session.rubbish.append(stored.tree)
-        fresh = session.put(_changed(stored, call, tree=tree, size=source.size))
+        fresh = session.put(changed(stored, call, tree=tree, size=source.size))
     return Job.done() if session.half else jobs.start(session, "create_snapshot", fresh, call)
 
 
@@ -145,12 +158,12 @@ def clone_snapshot(session: Session, snapshot: ObjectRef, ref: ObjectRef, size: 
         raise Rejected(f"a clone of {snapshot.name} needs {source.size} bytes at least, not {size}")
     tree = session.trees.make(source.tree) if source.tree else ""
     if stored is None:
-        fresh = session.put(_new(ref, ObjectKind.SHARE, size, call, snapshot.name, tree))
+        fresh = session.put(new(ref, ObjectKind.SHARE, size, call, snapshot.name, tree))
         session.take(ref.pool, size)
         session.effect("clone_snapshot", fresh, call)
     else:
         session.rubbish.append(stored.tree)
-        fresh = session.put(_changed(stored, call, tree=tree))
+        fresh = session.put(changed(stored, call, tree=tree))
     if session.half:
         return Job.done()
     return jobs.start(session, "clone_snapshot", fresh, call, argument=snapshot.name)
@@ -200,7 +213,7 @@ def delete(session: Session, ref: ObjectRef, kind: ObjectKind, call: Call) -> Jo
     session.txn.put(Tombstone(call.epoch), ref.pool, ref.name)
     if not stored.deleting:
         session.effect(verb, stored, call)
-    fresh = session.put(_changed(stored, call, complete=False, deleting=True))
+    fresh = session.put(changed(stored, call, complete=False, deleting=True))
     return Job.done() if session.half else jobs.start(session, verb, fresh, call)
 
 
@@ -214,7 +227,7 @@ def _changeable(session: Session, ref: ObjectRef, call: Call) -> StoredObject:
     return session.need(ref, ObjectKind.SHARE)
 
 
-def _changed(stored: StoredObject, call: Call, **changes: object) -> StoredObject:
+def changed(stored: StoredObject, call: Call, **changes: object) -> StoredObject:
     """The object with these changes and the tags of the call that makes them."""
     merged = {"epoch": max(call.epoch, stored.epoch), "operation": call.operation, **changes}
     return dataclasses.replace(stored, **merged)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ Without root, a process cannot give files away, make device nodes or set ``secur
 these out, clears the setuid and setgid bits that would act for the wrong owner, and says how many of each in its
 message. :func:`copy_tree` has no message and refuses such a tree instead.
 
-Nothing is imported until it is used, because every copy starts a process that imports this package.
+Nothing is imported until it is used, because the process that copies are forked from imports this package.
 """
 
 from __future__ import annotations

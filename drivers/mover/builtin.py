@@ -22,6 +22,7 @@ from drivers.mover.fsops import (
     SourceChanged,
     handle_ref,
     names_in,
+    open_below,
     open_directory,
     open_handle,
     open_source_file,
@@ -42,12 +43,18 @@ def _inode(state: os.stat_result) -> Inode:
     return state.st_dev, state.st_ino
 
 
-class _Frame:
-    """A directory that is being copied: descriptors of source and target, and what is left to do in it."""
+class Frame:
+    """A directory that is being copied: descriptors of source and target, and what is left to do in it.
 
-    __slots__ = ("names", "parts", "path", "present", "source", "state", "target")
+    ``made``: the target's directory is new. ``known`` and ``seen`` are for :class:`~drivers.mover.live.LiveCopier`.
+    """
 
-    def __init__(self, source: int, target: int, path: str) -> None:
+    __slots__ = ("known", "made", "names", "parts", "path", "present", "seen", "source", "state", "target")
+
+    def __init__(self, source: int, target: int, path: str, *, made: bool) -> None:
+        self.made = made
+        self.known: dict[str, tuple[int, ...]] = {}
+        self.seen: dict[str, tuple[int, ...]] = {}
         self.source = source
         self.target = target
         self.path = path
@@ -57,6 +64,7 @@ class _Frame:
         self.parts: set[str] = set()
 
     def at(self, name: str) -> str:
+        """The path of a name of this directory, relative to the root."""
         return f"{self.path}/{name}" if self.path else name
 
 
@@ -91,7 +99,7 @@ class TreeCopier:
         self._privilege = metadata.Privilege()
         self._content = ContentCopier(control, reflink=reflink)
         self._boot = boot_id()
-        self._stack: list[_Frame] = []
+        self._stack: list[Frame] = []
         self._links: dict[Inode, tuple[str, Inode]] = {}  # source inode -> first name in the target, its inode
         self._claims: dict[Inode, Inode] = {}  # target inode -> the source inode that it is the copy of
 
@@ -102,7 +110,7 @@ class TreeCopier:
             CopyFailed: with the name at which a call failed.
         """
         try:
-            self._enter(os.dup(self._source), os.dup(self._root), "")
+            self._enter(os.dup(self._source), os.dup(self._root), "", made=False)
             while self._stack:
                 frame = self._stack[-1]
                 name = next(frame.names, None)
@@ -111,30 +119,31 @@ class TreeCopier:
                 else:
                     self._entry(frame, name)
         finally:
-            for frame in self._stack:
-                os.close(frame.source)
-                os.close(frame.target)
-            self._stack.clear()
+            self._abandon()
 
-    def _enter(self, source: int, target: int, path: str) -> None:
+    def _abandon(self) -> None:
+        """Let go of directories that are not finished."""
+        for frame in self._stack:
+            os.close(frame.source)
+            os.close(frame.target)
+        self._stack.clear()
+
+    def _enter(self, source: int, target: int, path: str, *, made: bool) -> None:
         try:
-            frame = _Frame(source, target, path)
+            frame = Frame(source, target, path, made=made)
             self._stack.append(frame)
         except OSError as error:
             os.close(source)
             os.close(target)
             raise CopyFailed.from_os(error, path) from error
         try:
-            self._drop_extras(frame)
+            self._prepare(frame)
         except OSError as error:
             raise CopyFailed.from_os(error, path) from error
 
-    def _leave(self, frame: _Frame) -> None:
+    def _leave(self, frame: Frame) -> None:
         try:
-            for part in frame.parts:
-                remove(frame.target, part)
-            wanted = self._privilege.wanted(frame.state, metadata.read_xattrs(frame.source))
-            metadata.apply(frame.target, os.fstat(frame.target), wanted)
+            self._complete(frame)
         except OSError as error:
             raise CopyFailed.from_os(error, frame.path) from error
         finally:
@@ -143,7 +152,18 @@ class TreeCopier:
         if self._stack:
             self._control.named()
 
-    def _drop_extras(self, frame: _Frame) -> None:
+    def _prepare(self, frame: Frame) -> None:
+        """What is to be done in the target's directory before its names."""
+        self._drop_extras(frame)
+
+    def _complete(self, frame: Frame) -> None:
+        """What is to be done in the target's directory after all its names."""
+        for part in frame.parts:
+            remove(frame.target, part)
+        wanted = self._privilege.wanted(frame.state, metadata.read_xattrs(frame.source))
+        metadata.apply(frame.target, os.fstat(frame.target), wanted)
+
+    def _drop_extras(self, frame: Frame) -> None:
         extras = [name for name in names_in(frame.target) if name not in frame.present]
         if any(name.startswith(PART_PREFIX) for name in extras):
             frame.parts = self._valid_parts(frame).intersection(extras)
@@ -152,11 +172,11 @@ class TreeCopier:
                 remove(frame.target, name)
                 self._control.tick()
 
-    def _valid_parts(self, frame: _Frame) -> set[str]:
+    def _valid_parts(self, frame: Frame) -> set[str]:
         states = ((name, stat_at(frame.source, name)) for name in frame.present)
         return {self._part_name(frame, name, state) for name, state in states if state and stat.S_ISREG(state.st_mode)}
 
-    def _part_name(self, frame: _Frame, name: str, state: os.stat_result) -> str:
+    def _part_name(self, frame: Frame, name: str, state: os.stat_result) -> str:
         version = (self._boot, *_inode(state), state.st_size, state.st_mtime_ns, state.st_ctime_ns)
         text = os.fsencode(name) + repr(version).encode("ascii")
         part = PART_PREFIX + hashlib.blake2b(text, digest_size=16).hexdigest()
@@ -164,7 +184,7 @@ class TreeCopier:
             part += "_"
         return part
 
-    def _entry(self, frame: _Frame, name: str) -> None:
+    def _entry(self, frame: Frame, name: str) -> None:
         try:
             state = stat_at(frame.source, name)
             if state is None:
@@ -172,21 +192,27 @@ class TreeCopier:
             elif stat.S_ISDIR(state.st_mode):
                 self._directory(frame, name)
                 return
-            elif not self._privilege.keeps_type(state.st_mode):
-                remove(frame.target, name)
-            elif not self._make_link(frame, name, state):
-                self._copy(frame, name, state)
+            else:
+                self._inode_at(frame, name, state)
         except SourceChanged:
             self.changed += 1
         except OSError as error:
             raise CopyFailed.from_os(error, frame.at(name)) from error
         self._control.named()
 
-    def _directory(self, frame: _Frame, name: str) -> None:
+    def _inode_at(self, frame: Frame, name: str, state: os.stat_result) -> None:
+        """Everything that is not a directory."""
+        if not self._privilege.keeps_type(state.st_mode):
+            remove(frame.target, name)
+        elif not self._make_link(frame, name, state):
+            self._copy(frame, name, state)
+
+    def _directory(self, frame: Frame, name: str) -> None:
         try:
             source = open_directory(name, frame.source)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise SourceChanged(name) from error
+        made = False
         try:
             existing = stat_at(frame.target, name)
             if existing is not None and not stat.S_ISDIR(existing.st_mode):
@@ -194,13 +220,14 @@ class TreeCopier:
                 existing = None
             if existing is None:
                 os.mkdir(name, 0o700, dir_fd=frame.target)
+                made = True
             target = open_writable_directory(frame.target, name)
         except OSError:
             os.close(source)
             raise
-        self._enter(source, target, frame.at(name))
+        self._enter(source, target, frame.at(name), made=made)
 
-    def _make_link(self, frame: _Frame, name: str, state: os.stat_result) -> bool:
+    def _make_link(self, frame: Frame, name: str, state: os.stat_result) -> bool:
         """Make the name a link to the copy of the same inode, when there is one already."""
         first = self._links.get(_inode(state)) if state.st_nlink > 1 else None
         if first is None:
@@ -211,7 +238,8 @@ class TreeCopier:
             return True
         part = self._part_name(frame, name, state)
         remove(frame.target, part)
-        parent, last = self._open_parent(path)
+        above, _, last = path.rpartition("/")
+        parent = open_below(self._root, above)
         try:
             os.link(last, part, src_dir_fd=parent, dst_dir_fd=frame.target, follow_symlinks=False)
         finally:
@@ -222,18 +250,7 @@ class TreeCopier:
         self._put(frame, part, name)
         return True
 
-    def _open_parent(self, path: str) -> tuple[int, str]:
-        *parents, last = path.split("/")
-        fd = os.dup(self._root)
-        for parent in parents:
-            try:
-                below = open_directory(parent, fd)
-            finally:
-                os.close(fd)
-            fd = below
-        return fd, last
-
-    def _put(self, frame: _Frame, part: str, name: str) -> None:
+    def _put(self, frame: Frame, part: str, name: str) -> None:
         """Give the finished part its name, in place of what has it now."""
         try:
             os.rename(part, name, src_dir_fd=frame.target, dst_dir_fd=frame.target)
@@ -242,18 +259,16 @@ class TreeCopier:
             os.rename(part, name, src_dir_fd=frame.target, dst_dir_fd=frame.target)
         frame.parts.discard(part)
 
-    def _copy(self, frame: _Frame, name: str, state: os.stat_result) -> None:
+    def _copy(self, frame: Frame, name: str, state: os.stat_result) -> None:
         inode = self._keep(frame, name, state)
         if inode is None:
             make = self._make_file if stat.S_ISREG(state.st_mode) else self._make_special
             inode = make(frame, name, state)
-        elif stat.S_ISREG(state.st_mode):
-            self._control.skipped(state.st_size)
         if state.st_nlink > 1:
             self._claims[inode] = _inode(state)
             self._links[_inode(state)] = frame.at(name), inode
 
-    def _keep(self, frame: _Frame, name: str, state: os.stat_result) -> Inode | None:
+    def _keep(self, frame: Frame, name: str, state: os.stat_result) -> Inode | None:
         """The inode that has the name in the target, when it is a good copy; its metadata are put right."""
         existing = stat_at(frame.target, name)
         if existing is None or not self._same_object(frame, name, state, existing):
@@ -273,9 +288,11 @@ class TreeCopier:
             metadata.apply(handle_ref(handle), now, wanted)
         finally:
             os.close(handle)
+        if stat.S_ISREG(state.st_mode):
+            self._control.skipped(state.st_size)
         return inode
 
-    def _same_object(self, frame: _Frame, name: str, state: os.stat_result, existing: os.stat_result) -> bool:
+    def _same_object(self, frame: Frame, name: str, state: os.stat_result, existing: os.stat_result) -> bool:
         if stat.S_IFMT(existing.st_mode) != stat.S_IFMT(state.st_mode):
             return False
         if stat.S_ISREG(state.st_mode):
@@ -286,18 +303,18 @@ class TreeCopier:
             return os.readlink(name, dir_fd=frame.source) == os.readlink(name, dir_fd=frame.target)
         return existing.st_rdev == state.st_rdev
 
-    def _same_content(self, frame: _Frame, name: str, state: os.stat_result, existing: os.stat_result) -> bool:
+    def _same_content(self, frame: Frame, name: str, state: os.stat_result, existing: os.stat_result) -> bool:
         source = open_source_file(frame.source, name, state)
         try:
             target = open_source_file(frame.target, name, existing)
             try:
-                return same_content(source, target, state.st_size, self._control.tick)
+                return same_content(source, target, state.st_size, lambda _: self._control.tick())
             finally:
                 os.close(target)
         finally:
             os.close(source)
 
-    def _wanted(self, frame: _Frame, name: str, state: os.stat_result) -> metadata.Wanted:
+    def _wanted(self, frame: Frame, name: str, state: os.stat_result) -> metadata.Wanted:
         try:
             handle = open_handle(frame.source, name)
         except FileNotFoundError as error:
@@ -307,7 +324,7 @@ class TreeCopier:
         finally:
             os.close(handle)
 
-    def _make_file(self, frame: _Frame, name: str, state: os.stat_result) -> Inode:
+    def _make_file(self, frame: Frame, name: str, state: os.stat_result) -> Inode:
         try:
             source = open_source_file(frame.source, name, state)
         except FileNotFoundError as error:
@@ -338,11 +355,15 @@ class TreeCopier:
         except SourceChanged:
             os.ftruncate(target, state.st_size)
         after = os.fstat(source)
-        if (after.st_size, after.st_mtime_ns) != (state.st_size, state.st_mtime_ns):
+        if (after.st_size, after.st_mtime_ns, after.st_ctime_ns) != (
+            state.st_size,
+            state.st_mtime_ns,
+            state.st_ctime_ns,
+        ):
             self.changed += 1
         return inode
 
-    def _open_part(self, frame: _Frame, part: str, size: int) -> int:
+    def _open_part(self, frame: Frame, part: str, size: int) -> int:
         """The part file, continued when it is one of ours, else begun anew."""
         try:
             fd = os.open(part, _PART_FLAGS, 0o600, dir_fd=frame.target)
@@ -357,7 +378,7 @@ class TreeCopier:
         remove(frame.target, part)
         return os.open(part, _PART_FLAGS | os.O_EXCL, 0o600, dir_fd=frame.target)
 
-    def _make_special(self, frame: _Frame, name: str, state: os.stat_result) -> Inode:
+    def _make_special(self, frame: Frame, name: str, state: os.stat_result) -> Inode:
         """A symbolic link, fifo, socket or device node."""
         wanted = self._wanted(frame, name, state)
         part = self._part_name(frame, name, state)

@@ -89,6 +89,10 @@ class TreeComparison:
         privilege: compare with what this process can give to a copy, instead of with the source as it is.
         shared: inodes of the target whose content need not be read, because they share all extents with the source.
         tick: called often.
+
+    Attributes:
+        names: names of the source that were looked at.
+        bytes: bytes of content that were read from the source.
     """
 
     def __init__(
@@ -101,6 +105,8 @@ class TreeComparison:
         shared: set[Inode] | None = None,
         tick: Callable[[], None] = lambda: None,
     ) -> None:
+        self.names = 0
+        self.bytes = 0
         self._source = source
         self._target = target
         self._extras_allowed = extras_allowed
@@ -120,21 +126,28 @@ class TreeComparison:
         return found
 
     def _all(self) -> Iterator[str]:
-        left, right = os.fstat(self._source), os.fstat(self._target)
-        yield from self._metadata("", left, self._source, right, self._target)
+        yield from self._roots()
         for level in walk(self._source, self._target):
             if level.twin is None:
                 yield f"{show(level.path)}: not a directory in the target"
                 continue
             mine = names_in(level.fd)
-            if not self._extras_allowed:
-                for name in sorted(set(names_in(level.twin)).difference(mine)):
-                    yield f"{show(level.at(name))}: only in the target"
+            yield from self._extras(level, level.twin, mine)
             for name in sorted(mine, reverse=True):
                 self._tick()
                 yield from self._entry(level, level.twin, name)
 
+    def _extras(self, level: Level, twin: int, mine: list[str]) -> Iterator[str]:
+        if not self._extras_allowed:
+            for name in sorted(set(names_in(twin)).difference(mine)):
+                yield f"{show(level.at(name))}: only in the target"
+
+    def _roots(self) -> Iterator[str]:
+        left, right = os.fstat(self._source), os.fstat(self._target)
+        yield from self._metadata("", left, self._source, right, self._target)
+
     def _entry(self, level: Level, twin: int, name: str) -> Iterator[str]:
+        self.names += 1
         path = level.at(name)
         left, right = stat_at(level.fd, name), stat_at(twin, name)
         if left is None:
@@ -161,8 +174,12 @@ class TreeComparison:
         finally:
             os.close(first)
             os.close(second)
-        if stat.S_ISDIR(left.st_mode):
-            return
+        if not stat.S_ISDIR(left.st_mode):
+            yield from self._inode(source, target, name, path, left, right)
+
+    def _inode(
+        self, source: int, target: int, name: str, path: str, left: os.stat_result, right: os.stat_result
+    ) -> Iterator[str]:
         fresh, problem = self._links(left, right)
         if problem:
             yield f"{show(path)}: {problem}"
@@ -200,11 +217,15 @@ class TreeComparison:
         try:
             second = open_source_file(target, name, right)
             try:
-                return same_content(first, second, left.st_size, self._tick)
+                return same_content(first, second, left.st_size, self._read)
             finally:
                 os.close(second)
         finally:
             os.close(first)
+
+    def _read(self, count: int) -> None:
+        self.bytes += count
+        self._tick()
 
     def _metadata(
         self, path: str, left: os.stat_result, mine: int | str, right: os.stat_result, theirs: int | str
@@ -216,15 +237,21 @@ class TreeComparison:
             uid, gid, mode, xattrs = wanted.uid, wanted.gid, wanted.mode, wanted.xattrs
             other = self._privilege.wanted(right, other).xattrs
         where = show(path)
+        yield from self._state(where, left, right, (uid, gid, mode))
+        for name in sorted(xattrs.keys() | other.keys()):
+            if xattrs.get(name) != other.get(name):
+                yield f"{where}: attribute {show(name)} differs"
+
+    @staticmethod
+    def _state(where: str, left: os.stat_result, right: os.stat_result, wanted: tuple[int, int, int]) -> Iterator[str]:
+        """Differences in owner, mode and time; ``wanted`` are owner, group (-1 for any) and mode."""
+        uid, gid, mode = wanted
         if right.st_uid != uid or gid not in (-1, right.st_gid):
             yield f"{where}: owner {right.st_uid}:{right.st_gid} instead of {left.st_uid}:{left.st_gid}"
         if not stat.S_ISLNK(left.st_mode) and stat.S_IMODE(right.st_mode) != mode:
             yield f"{where}: mode {stat.S_IMODE(right.st_mode):04o} instead of {mode:04o}"
         if left.st_mtime_ns != right.st_mtime_ns:
             yield f"{where}: modified at {right.st_mtime_ns} ns instead of {left.st_mtime_ns} ns"
-        for name in sorted(xattrs.keys() | other.keys()):
-            if xattrs.get(name) != other.get(name):
-                yield f"{where}: attribute {show(name)} differs"
 
 
 def _kind(state: os.stat_result) -> str:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 
 from drivers.mover.control import Control
+from drivers.mover.durable import deallocate
 from drivers.mover.fsops import SourceChanged
 
 FICLONE = 0x40049409
@@ -15,6 +16,7 @@ _NEVER_SHARED = (errno.EOPNOTSUPP, errno.EXDEV, errno.ENOTTY, errno.ENOSYS)
 _NOT_SHARED = (errno.EINVAL, errno.EPERM, errno.ETXTBSY)
 _NO_RANGES = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.ETXTBSY, errno.EBADF)
 _BLOCK = 1 << 20
+_UNIT = 16 << 10  # what differs is written in pieces of this size
 
 
 def clone(source: int, target: int) -> bool | None:
@@ -55,6 +57,7 @@ class ContentCopier:
         self._share = reflink
         self._ranges = reflink
         self._buffer = memoryview(bytearray(_BLOCK))
+        self._other = memoryview(bytearray(_BLOCK))
 
     def copy(self, source: int, target: int, size: int, begin: int) -> bool:
         """Copy bytes ``begin`` to ``size``; what is before is there already. Returns whether extents are shared.
@@ -101,10 +104,78 @@ class ContentCopier:
             written += os.pwrite(target, self._buffer[written:count], position + written)
         return count
 
+    def update(self, source: int, target: int, size: int) -> None:
+        """Make the content of a file that nobody else uses equal, writing only what differs; holes become holes.
 
-def same_content(left: int, right: int, size: int, tick: Callable[[], None]) -> bool:
-    """Whether two files of ``size`` bytes read the same. Where both have a hole nothing is read."""
-    position = 0
+        Raises:
+            SourceChanged: the source ended before ``size``.
+            OSError: as the system calls.
+        """
+        there = os.fstat(target).st_size
+        if there > size:
+            os.ftruncate(target, size)
+        position = 0
+        while position < size:
+            start, end = next_data(source, position, size)
+            self._clear(target, position, min(start, there))
+            self._control.skipped(start - position)
+            position = start
+            while position < end:
+                position += self._update_some(source, target, position, min(end - position, _BLOCK), there)
+        os.ftruncate(target, size)
+
+    def _clear(self, target: int, begin: int, end: int) -> None:
+        """Make a hole where the target has data."""
+        while begin < end:
+            begin, until = next_data(target, begin, end)
+            if begin < end:
+                punch_hole(target, begin, until - begin)
+                self._control.tick()
+            begin = until
+
+    def _update_some(self, source: int, target: int, position: int, most: int, there: int) -> int:
+        mine = self._buffer[:most]
+        count = os.preadv(source, [mine], position)
+        if count == 0:
+            raise SourceChanged("the file became shorter")
+        theirs = self._other[: max(0, min(count, there - position))]
+        got = os.preadv(target, [theirs], position) if theirs else 0
+        moved = 0
+        if got < count or mine[:count] != theirs:
+            for begin in range(0, count, _UNIT):
+                end = min(begin + _UNIT, count)
+                if end > got or mine[begin:end] != theirs[begin:end]:
+                    _write_all(target, mine[begin:end], position + begin)
+                    moved += end - begin
+        self._control.skipped(count - moved)
+        self._control.copied(moved)
+        return count
+
+
+def _write_all(fd: int, data: memoryview, position: int) -> None:
+    while data:
+        written = os.pwrite(fd, data, position)
+        data, position = data[written:], position + written
+
+
+def punch_hole(fd: int, begin: int, length: int) -> None:
+    """Give the space of a range back; it reads as zeros then, also where the file system can only write these."""
+    try:
+        deallocate(fd, begin, length)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+        zeros = memoryview(bytes(min(length, _BLOCK)))
+        for position in range(begin, begin + length, len(zeros)):
+            _write_all(fd, zeros[: begin + length - position], position)
+
+
+def same_content(left: int, right: int, size: int, read: Callable[[int], None], begin: int = 0) -> bool:
+    """Whether two files read the same from ``begin`` to ``size``. Where both have a hole nothing is read.
+
+    ``read`` is called with the number of bytes of each block.
+    """
+    position = begin
     length = min(_BLOCK, size)
     first, second = memoryview(bytearray(length)), memoryview(bytearray(length))
     while position < size:
@@ -117,5 +188,5 @@ def same_content(left: int, right: int, size: int, tick: Callable[[], None]) -> 
         if got == 0 or other == 0 or first[:other] != second[:other]:
             return False
         position += other
-        tick()
+        read(other)
     return True

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import FrameType
+from typing import NoReturn
 
 TICK = 0.2
 """Seconds between two reports of progress and two looks at the bandwidth limit."""
@@ -16,18 +19,34 @@ _CHUNKS_PER_SECOND = 8
 _LONGEST_SLEEP = 0.1
 
 
+class Stopped(BaseException):
+    """The process was asked to end."""
+
+
+def stop_on_sigterm() -> None:
+    """Raise :class:`Stopped` in the main thread at the first SIGTERM; later ones are ignored."""
+
+    def stop(_number: int, _frame: FrameType | None) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Stopped
+
+    signal.signal(signal.SIGTERM, stop)
+
+
 class CopyFailed(Exception):
     """The copy cannot go on.
 
     Attributes:
         full: the target has no room left (disk or quota).
         retry: another pass may succeed, because names changed or vanished meanwhile.
+        code: stable code of the job's message; empty for the usual one.
     """
 
-    def __init__(self, message: str, *, full: bool = False, retry: bool = False) -> None:
+    def __init__(self, message: str, *, full: bool = False, retry: bool = False, code: str = "") -> None:
         super().__init__(message)
         self.full = full
         self.retry = retry
+        self.code = code
 
     @classmethod
     def from_os(cls, error: OSError, path: str) -> CopyFailed:
@@ -50,12 +69,14 @@ class Progress:
     Attributes:
         bytes_done, bytes_total: bytes of content, holes included, a hard-linked file counted once.
         files_done, files_total: names in the tree, directories included, the root not.
+        bytes_moved: bytes that travelled in this run, all passes together.
     """
 
     bytes_done: int = 0
     bytes_total: int | None = None
     files_done: int = 0
     files_total: int | None = None
+    bytes_moved: int = 0
 
     def finish(self) -> None:
         """All that was counted is there."""
@@ -109,6 +130,7 @@ class Control:
     def copied(self, count: int) -> None:
         """Count copied bytes, and wait as long as the limit asks for them."""
         self.progress.bytes_done += count
+        self.progress.bytes_moved += count
         self.tick()
         rate = self.rate
         if rate is None:

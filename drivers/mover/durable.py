@@ -1,4 +1,4 @@
-"""Making sure that what was written is on disk."""
+"""Making sure that what was written is on disk, and other calls that only the C library has."""
 
 from __future__ import annotations
 
@@ -18,6 +18,14 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 def sync_file_system(fd: int) -> None:
     """Write all of the file system that holds ``fd`` to disk. Raises OSError when that failed."""
     if _LIBC.syncfs(fd) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def deallocate(fd: int, begin: int, length: int) -> None:
+    """Punch a hole into a file, its size kept. Raises OSError."""
+    keep_size, punch_hole = 1, 2
+    if _LIBC.fallocate64(fd, keep_size | punch_hole, ctypes.c_int64(begin), ctypes.c_int64(length)) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
 

@@ -6,6 +6,7 @@ under the walk can make a call fail but not make it reach another place.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -30,8 +31,11 @@ class SourceChanged(Exception):
 
 
 def names_in(directory: int) -> list[str]:
-    """The names in an open directory, in no order."""
-    return os.listdir(directory)
+    """The names in an open directory, in no order; none when the directory was removed meanwhile."""
+    try:
+        return os.listdir(directory)
+    except FileNotFoundError:
+        return []
 
 
 def set_mode(ref: Ref, mode: int) -> None:
@@ -42,6 +46,18 @@ def set_mode(ref: Ref, mode: int) -> None:
 def open_directory(name: str, parent: int | None = None) -> int:
     """An open directory; a symbolic link in the last place is refused with ``ENOTDIR``."""
     return os.open(name, DIRECTORY, dir_fd=parent)
+
+
+def open_below(root: int, path: str) -> int:
+    """An open directory at a path below another one, no step of it a symbolic link; the empty path is the root."""
+    fd = os.dup(root)
+    for name in path.split("/") if path else ():
+        try:
+            below = open_directory(name, fd)
+        finally:
+            os.close(fd)
+        fd = below
+    return fd
 
 
 def open_handle(parent: int, name: str) -> int:
@@ -70,9 +86,14 @@ def open_source_file(parent: int, name: str, expected: os.stat_result) -> int:
         OSError: as open(2).
     """
     try:
-        fd = os.open(name, _READ | os.O_NOATIME, dir_fd=parent)
-    except PermissionError:
-        fd = os.open(name, _READ, dir_fd=parent)
+        try:
+            fd = os.open(name, _READ | os.O_NOATIME, dir_fd=parent)
+        except PermissionError:
+            fd = os.open(name, _READ, dir_fd=parent)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a symbolic link or a socket now
+            raise SourceChanged(name) from error
+        raise
     now = os.fstat(fd)
     if (now.st_dev, now.st_ino) != (expected.st_dev, expected.st_ino) or not stat.S_ISREG(now.st_mode):
         os.close(fd)

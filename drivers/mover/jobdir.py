@@ -87,6 +87,11 @@ class JobDir:
         except (KeyError, TypeError, ValueError):
             return None
 
+    def rate(self) -> int | None:
+        """The bandwidth limit that holds now, in bytes per second; None for no limit."""
+        rate = (self.read(BANDWIDTH) or {}).get("bytes_per_second")
+        return rate if isinstance(rate, int) and rate > 0 else None
+
     def take_lock(self) -> int | None:
         """A descriptor that holds the lock, or None when processes of the job live."""
         fd = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -119,11 +124,15 @@ class JobDir:
             time.sleep(0.005)
         return True
 
-    def stop(self, grace: float, patience: float) -> bool:
-        """End all processes of the job: first asked, after ``grace`` seconds killed. False when one lives on."""
-        session = self._session(grace)
+    def ask(self, patience: float) -> None:
+        """Ask the job's process to end; waits at most ``patience`` seconds, for one that has hardly begun."""
+        session = self._session(patience)
         if session is not None:
             self._signal(session, signal.SIGTERM)
+
+    def stop(self, grace: float, patience: float) -> bool:
+        """End all processes of the job: first asked, after ``grace`` seconds killed. False when one lives on."""
+        self.ask(grace)
         if self.wait_dead(grace):
             return True
         session = self._session(patience)

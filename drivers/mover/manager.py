@@ -1,47 +1,41 @@
-"""Starting, finding, watching and stopping copies."""
+"""Starting, finding, watching and stopping copies and verifications."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
 import os
-import subprocess
-import sys
-import threading
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-import drivers
 from drivers.contract import Job, JobState
 from drivers.errors import Busy, Conflict, NotFound, Rejected, Unknown
 from drivers.mover.builtin import boot_id
 from drivers.mover.compare import open_root
 from drivers.mover.control import show
+from drivers.mover.detached import Children, end, forget, look, wait_lock
 from drivers.mover.inline import check_apart, ensure_target
 from drivers.mover.jobdir import BANDWIDTH, CANCEL, REQUEST, STATUS, JobDir, sync_directory
-from drivers.mover.options import CopyOptions, Request
+from drivers.mover.memory import forget_memory, memory_place
+from drivers.mover.options import Check, CopyOptions, Request
 
 DIED = "D300 the copy process died; start the job again to go on where it was"
 _DEFAULTS = CopyOptions()
 _CANCELLED = "cancelled on request"
 
-_GRACE = 0.5
-_PATIENCE = 5.0
 _QUEUE_TIMEOUT = 20.0
-_COUNTERS = ("bytes_done", "bytes_total", "files_done", "files_total")
 
 
 class Mover:
-    """Copies of directory trees as jobs that outlive this process.
+    """Copies and comparisons of directory trees as jobs that outlive this process.
 
     A job is named by free text and found again under ``jobs_dir`` by any process of this host that gives the same name.
     Its states: ``running``; ``done`` (verified if asked for, and on disk); ``failed``, with the reason in the message,
-    which begins with a stable code (``D105`` no room, ``D300`` stopped or died, ``D400`` anything else); ``cancelled``.
-    While it runs the message is the step it is in.
+    which begins with a stable code (``D105`` no room, ``D300`` stopped or died, ``D410`` a verification found a
+    difference, ``D400`` anything else); ``cancelled``. While it runs the message is the step it is in.
 
     Thread-safe. Calls are answered from small files; only :meth:`cancel`, :meth:`forget` and :meth:`close` wait, for a
     child to end.
@@ -49,8 +43,7 @@ class Mover:
 
     def __init__(self, jobs_dir: Path) -> None:
         self._jobs_dir = _absolute(jobs_dir)
-        self._mutex = threading.Lock()
-        self._children: list[tuple[JobDir, subprocess.Popen[bytes]]] = []
+        self._children = Children("drivers.mover.child")
 
     def start(self, job: str, source: Path, target: Path, options: CopyOptions = _DEFAULTS) -> Job:
         """Start the copy, or find it.
@@ -65,33 +58,54 @@ class Mover:
             Rejected: a path is not a directory, or one tree is inside the other.
             Busy: an earlier process of the job is still ending.
         """
-        request = Request(job, _absolute(source), _absolute(target), options)
+        return self._begin(Request(job, _absolute(source), _absolute(target), options))
+
+    def verify(self, job: str, source: Path, target: Path, *, sampled: bool) -> Job:
+        """Start a comparison of two trees that nobody changes, or find it. Neither tree is changed.
+
+        A job like a copy, with the same states; it cannot have the name of a copy. ``done`` when no difference was
+        found: the message says what was looked at. ``failed`` with ``D410`` and the first differences else. Started
+        again after an end that is not ``done`` it begins anew.
+
+        With ``sampled`` up to 20,000 names and up to 64 MiB of content are looked at instead of all; they are chosen by
+        the job's name, so that a repeat looks at the same.
+
+        Raises:
+            Conflict: the job is a copy, or has another source or target.
+            NotFound: no source, no target.
+            Rejected: a path is not a directory, or one tree is inside the other.
+            Busy: an earlier process of the job is still ending.
+        """
+        check: Check = "sampled" if sampled else "full"
+        return self._begin(Request(job, _absolute(source), _absolute(target), check=check))
+
+    def _begin(self, request: Request) -> Job:
+        job = request.job
         with self._exclusive(job) as home:
             known = home.request()
-            if known is not None and (known.source, known.target) != (request.source, request.target):
+            if known is not None and not known.same_trees(request):
                 raise Conflict(
-                    f"job {job!r} copies {show(str(known.source))} to {show(str(known.target))},"
-                    f" not {show(str(request.source))} to {show(str(request.target))}",
+                    f"job {job!r} {_words(known)}; it cannot be one that {_words(request)}",
                     hint="use another job name, or forget this job first",
                 )
             if known is not None:
-                found = self._look(home)
+                found = look(home, DIED)
                 if found.state is JobState.DONE and known.same_result(request):
                     return found
                 if found.state is JobState.RUNNING:
                     if not (home.path / CANCEL).exists():
                         return found
-                    self._stop(home, job)  # whoever cancelled it died before it was stopped
+                    end(home, f"job {job!r}")  # whoever cancelled it died before it was stopped
             _check(request)
             return self._launch(home, request)
 
     def poll(self, job: str) -> Job | None:
         """How far the job is; None when there is no such job. A job whose process was killed is ``failed``."""
-        self._reap()
+        self._children.reap()
         home = self._home(job)
         if home.read(REQUEST) is None:
             return None
-        return self._look(home)
+        return look(home, DIED)
 
     def cancel(self, job: str) -> Job:
         """End the job within about a second; no process of it is left. What it copied stays in the target.
@@ -105,17 +119,17 @@ class Mover:
         if self.poll(job) is None:
             return Job(JobState.CANCELLED, message=_CANCELLED)
         with self._exclusive(job) as home:
-            found = self._look(home)
+            found = look(home, DIED)
             if found.state is not JobState.RUNNING:
                 return found
             (home.path / CANCEL).touch()
-            self._stop(home, job)
-            found = self._look(home)
+            end(home, f"job {job!r}")
+            found = look(home, DIED)
             if found.state is JobState.FAILED:
                 status = home.read(STATUS) or {}
                 home.write(STATUS, {**status, "state": JobState.CANCELLED, "message": _CANCELLED}, durable=True)
-                found = self._look(home)
-        self._reap()
+                found = look(home, DIED)
+        self._children.reap()
         return found
 
     def set_bandwidth(self, job: str, bytes_per_second: int | None) -> None:
@@ -139,6 +153,10 @@ class Mover:
             if home.read(REQUEST) is not None:
                 home.write(BANDWIDTH, {"bytes_per_second": bytes_per_second})
 
+    def forget_records(self, target: Path) -> None:
+        """Remove what earlier passes recorded of a target: the next one compares all. Missing records are fine."""
+        forget_memory(memory_place(self._jobs_dir, _absolute(target)))
+
     def forget(self, job: str) -> None:
         """End the job if it runs and remove its records; the target stays as it is. A missing job is fine.
 
@@ -148,28 +166,12 @@ class Mover:
         if not self._home(job).path.exists():
             return
         with self._exclusive(job) as home:
-            if home.is_alive():
-                (home.path / CANCEL).touch()
-                self._stop(home, job)
-            # The request goes first: without it there is no job, whatever else a crash leaves.
-            (home.path / REQUEST).unlink(missing_ok=True)
-            for file in home.path.iterdir():
-                file.unlink(missing_ok=True)
-            with suppress(OSError):  # somebody else may just have begun to use it again
-                home.path.rmdir()
-        self._reap()
+            forget(home, f"job {job!r}")
+        self._children.reap()
 
     def close(self) -> None:
         """Stop the copies that this object started. They are ``failed`` then, and go on when started again."""
-        with self._mutex:
-            children = [(home, child) for home, child in self._children if child.poll() is None]
-        for _, child in children:
-            child.terminate()
-        for home, child in children:
-            home.stop(_GRACE, _PATIENCE)
-            with suppress(subprocess.TimeoutExpired):
-                child.wait(_PATIENCE)
-        self._reap()
+        self._children.close()
 
     def _home(self, job: str) -> JobDir:
         return JobDir(self._jobs_dir / _key(job))
@@ -178,34 +180,24 @@ class Mover:
     def _exclusive(self, job: str) -> Iterator[JobDir]:
         """The job's directory, with nobody else starting, cancelling or forgetting the job."""
         home = self._home(job)
-        end = time.monotonic() + _QUEUE_TIMEOUT
+        until = time.monotonic() + _QUEUE_TIMEOUT
         try:
             while (guard := _try_guard(home.path)) is None:
-                if time.monotonic() >= end:
+                if time.monotonic() >= until:
                     raise Busy(f"job {job!r} is being started or stopped by another call", hint="try again")
                 time.sleep(0.005)
             try:
                 yield home
             finally:
+                with suppress(OSError):  # a refused start, or one that came after the job was forgotten, leaves nothing
+                    home.path.rmdir()
                 os.close(guard)
         except OSError as error:
             raise Unknown(f"the records of job {job!r} cannot be used: {error}", hint="check the disk") from error
 
-    def _look(self, home: JobDir) -> Job:
-        """The job as its files and its lock say; the order of reading makes the two agree."""
-        while True:
-            status = home.read(STATUS)
-            if status is not None and status.get("state") != JobState.RUNNING:
-                return _job(status)
-            if home.is_alive():
-                return _job(status or {})
-            again = home.read(STATUS)
-            if again == status:  # nothing was written between a dead lock and a running state: it died
-                return _job({**(status or {}), "state": JobState.FAILED, "message": DIED})
-
     def _launch(self, home: JobDir, request: Request) -> Job:
-        self._reap()
-        lock = _wait_lock(home, request.job)
+        self._children.reap()
+        lock = wait_lock(home, f"job {request.job!r}")
         try:
             boot, before = boot_id(), home.read(REQUEST) or {}
             suspect = bool(before) and bool(before.get("suspect") or before.get("boot") != boot)
@@ -213,23 +205,10 @@ class Mover:
             (home.path / CANCEL).unlink(missing_ok=True)
             home.write(BANDWIDTH, {"bytes_per_second": request.options.bandwidth})
             home.write(STATUS, {"state": JobState.RUNNING, "message": "starting", "run": uuid.uuid4().hex})
-            child = _spawn(home, lock)
+            self._children.begin(home, lock)
         finally:
             os.close(lock)
-        with self._mutex:
-            self._children.append((home, child))
         return Job(JobState.RUNNING, message="starting")
-
-    def _stop(self, home: JobDir, job: str) -> None:
-        if not home.stop(_GRACE, _PATIENCE):
-            raise Unknown(
-                f"a process of job {job!r} does not end; its storage may hang",
-                hint="try again when the storage answers",
-            )
-
-    def _reap(self) -> None:
-        with self._mutex:
-            self._children = [(home, child) for home, child in self._children if child.poll() is None]
 
 
 def _absolute(path: Path) -> Path:
@@ -240,10 +219,16 @@ def _key(job: str) -> str:
     return hashlib.blake2b(job.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
+def _words(request: Request) -> str:
+    verb = "compares {} with {}" if request.check else "copies {} to {}"
+    return verb.format(show(str(request.source)), show(str(request.target)))
+
+
 def _check(request: Request) -> None:
     os.close(open_root(request.source, "the source"))
     check_apart(request.source, request.target)
-    ensure_target(request.target)
+    if not request.check:
+        ensure_target(request.target)
     os.close(open_root(request.target, "the target"))
 
 
@@ -269,43 +254,3 @@ def _try_guard(path: Path) -> int | None:
         os.close(guard)
         return None
     return guard
-
-
-def _wait_lock(home: JobDir, job: str) -> int:
-    """The proof of life, taken for a new child; waits for an old one that is ending."""
-    end = time.monotonic() + _PATIENCE
-    while (lock := home.take_lock()) is None:
-        if time.monotonic() >= end:
-            raise Busy(f"the last process of job {job!r} has not ended yet", hint="try again")
-        time.sleep(0.005)
-    return lock
-
-
-def _spawn(home: JobDir, lock: int) -> subprocess.Popen[bytes]:
-    """The child: its own session, nothing inherited but the lock and the log, no site packages to load."""
-    environment = {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "LC_ALL": "C",
-        "PYTHONPATH": str(Path(drivers.__file__).resolve().parent.parent),
-    }
-    command = [sys.executable, "-P", "-S", "-X", "utf8", "-m", "drivers.mover.child", str(home.path), str(lock)]
-    log = home.open_log()
-    try:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd="/",
-            env=environment,
-            pass_fds=(lock,),
-            start_new_session=True,
-        )
-    finally:
-        os.close(log)
-
-
-def _job(status: dict[str, Any]) -> Job:
-    counters = {name: status[name] for name in _COUNTERS if name in status}
-    state = JobState(status.get("state", JobState.RUNNING))
-    return Job(state, message=str(status.get("message", "")), **counters)

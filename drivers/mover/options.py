@@ -9,6 +9,11 @@ from typing import Literal
 
 Engine = Literal["auto", "rsync", "builtin"]
 ENGINES: tuple[Engine, ...] = ("auto", "rsync", "builtin")
+Check = Literal["", "full", "sampled"]
+CHECKS: tuple[Check, ...] = ("", "full", "sampled")
+
+DIFFERS = "D410"
+"""Code of a verification that found a difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,9 @@ class CopyOptions:
         delete_extra: remove from the target what the source does not have. What stands in the way of a copy (a file
             where the source has a directory) is replaced in any case.
         reflink: share extents with the source where the file system can.
+        repeated: more passes into the same target follow: what this one saw is remembered, so that the next one looks
+            only at what changed since.
+        gentle: others on this machine have the processor first.
         engine: ``builtin``, ``rsync``, or ``auto``: the built-in copier where it is the better one (small trees,
             file systems that share extents, no root, no rsync on this machine), else rsync.
 
@@ -35,6 +43,8 @@ class CopyOptions:
     delete_extra: bool = True
     reflink: bool = True
     engine: Engine = "auto"
+    repeated: bool = False
+    gentle: bool = False
 
     def __post_init__(self) -> None:
         if self.bandwidth is not None and self.bandwidth < 1:
@@ -45,12 +55,13 @@ class CopyOptions:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One copy as it stands in ``request.json``."""
+    """One job as it stands in ``request.json``. With ``check`` nothing is copied, the trees are compared."""
 
     job: str
     source: Path
     target: Path
-    options: CopyOptions
+    options: CopyOptions = CopyOptions()
+    check: Check = ""
 
     def same_result(self, other: Request) -> bool:
         """Whether both ask for the same outcome; the bandwidth does not belong to the outcome."""
@@ -58,7 +69,11 @@ class Request:
         same_options = all(
             getattr(mine, name) == getattr(theirs, name) for name in ("verify", "delete_extra", "reflink", "engine")
         )
-        return self.source == other.source and self.target == other.target and same_options
+        return self.same_trees(other) and self.check == other.check and same_options
+
+    def same_trees(self, other: Request) -> bool:
+        """Whether both are about the same source and target, and both copy or both compare."""
+        return (self.source, self.target, bool(self.check)) == (other.source, other.target, bool(other.check))
 
     def to_json(self) -> dict[str, object]:
         """A JSON object. Paths are written as UTF-8 with surrogates, whatever the locale of this process."""
@@ -68,6 +83,7 @@ class Request:
             "source": _path_to_text(self.source),
             "target": _path_to_text(self.target),
             "options": options,
+            "check": self.check,
         }
 
     @classmethod
@@ -76,11 +92,15 @@ class Request:
         options = data["options"]
         if not isinstance(options, dict):
             raise TypeError("options is not an object")
+        check = data.get("check", "")
+        if check not in CHECKS:
+            raise ValueError(f"check is {check!r}; use one of {', '.join(map(repr, CHECKS))}")
         return cls(
             job=str(data["job"]),
             source=_path_from_text(str(data["source"])),
             target=_path_from_text(str(data["target"])),
             options=CopyOptions(**options),
+            check=check,
         )
 
 

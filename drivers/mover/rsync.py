@@ -24,7 +24,7 @@ _FLAGS = (
     "--no-whole-file",
     "--force",
     "--modify-window=-1",
-    "--info=progress2",
+    "--info=progress2,stats2",
     "--no-human-readable",
     "--outbuf=L",
 )
@@ -33,6 +33,7 @@ _FLAGS = (
 _ROOT_ATTRIBUTES = ("--filter=+x user.*", "--filter=+x trusted.*", "--filter=+x security.*", "--filter=-x *")
 _USER_ATTRIBUTES = ("--filter=+x user.*", "--filter=-x *")
 _PROGRESS = re.compile(rb"\s*(\d+)\s+\d+%[^(]*(?:\(xfr#\d+, (?:ir|to)-chk=(\d+)/(\d+)\))?")
+_LITERAL = re.compile(rb"Literal data: (\d+) bytes")
 _USAGE_CODES = (1, 2, 4)
 _PARTIAL, _VANISHED = 23, 24
 _FULL = (b"No space left on device", b"Disk quota exceeded")
@@ -81,6 +82,7 @@ class RsyncPass:
         self._pid = 0
         self._errors = b""
         self._base = 0
+        self._moved = 0
 
     def run(self, present: int, *, checksum: bool) -> bool:
         """Copy. Returns whether names vanished meanwhile.
@@ -96,6 +98,7 @@ class RsyncPass:
         self._base = present
         while True:
             rate = self._control.rate
+            self._moved = self._control.progress.bytes_moved
             command = [*self._command, *(["--checksum"] if checksum else [])]
             if rate is not None:
                 command.append(f"--bwlimit={max(1, round(rate / 1024))}")
@@ -173,15 +176,17 @@ class RsyncPass:
         return True
 
     def _read_progress(self, lines: list[bytes]) -> None:
-        for line in reversed(lines):
-            match = _PROGRESS.match(line)
-            if match is None:
-                continue
-            progress = self._control.progress
+        """The last word of some lines; the final figures come after all progress."""
+        progress = self._control.progress
+        literal = next(filter(None, map(_LITERAL.match, lines)), None)
+        match = next(filter(None, map(_PROGRESS.match, reversed(lines))), None)
+        if match is not None:
+            progress.bytes_moved = max(progress.bytes_moved, self._moved + int(match[1]))
             progress.bytes_done = max(progress.bytes_done, self._base + int(match[1]))
             if match[2] is not None:
                 progress.files_done = max(progress.files_done, int(match[3]) - int(match[2]) - 1)
-            return
+        if literal is not None:  # what travelled, without what deltas found in the target
+            progress.bytes_moved = self._moved + int(literal[1])
 
     def _wait(self) -> int:
         pid, self._pid = self._pid, 0

@@ -74,7 +74,7 @@ def take_census(source: int, target: int, tick: Callable[[], None], *, reflink: 
             elif stat.S_ISREG(state.st_mode) and _first_name(seen, state):
                 _count_content(census, level, name, state)
                 if probe and state.st_size:
-                    census.shares = _can_share(level.fd, name, state, target)
+                    census.shares = can_share(level.fd, name, state, target)
                     probe = False
             if not privilege.root:
                 _count_losses_at(census, privilege, state, level.fd, name)
@@ -126,8 +126,8 @@ def _count_losses(census: Census, privilege: metadata.Privilege, state: os.stat_
         census.attributes += 1
 
 
-def _can_share(parent: int, name: str, state: os.stat_result, target: int) -> bool:
-    """Try it with a nameless file in the target, which leaves nothing behind."""
+def can_share(parent: int, name: str, state: os.stat_result, target: int) -> bool:
+    """Whether copies can share extents with their source: tried with a nameless file, which leaves nothing behind."""
     try:
         source = open_source_file(parent, name, state)
     except (OSError, SourceChanged):
@@ -156,16 +156,16 @@ def prepare_in_place(source: int, target: int, tick: Callable[[], None]) -> int:
     for level in walk(target, source):
         for name in names_in(level.fd):
             tick()
-            state, twin = stat_at(level.fd, name), _twin_inode(level, name)
+            state = stat_at(level.fd, name)
             if state is None:
                 continue
             if stat.S_ISDIR(state.st_mode):
                 level.subdirectories.append(name)
-            elif name.startswith(PART_PREFIX) and twin is None:
+            elif name.startswith(PART_PREFIX) and _twin_inode(level, name) is None:
                 wrong.add(level.at(name))
             elif state.st_nlink > 1:
                 linked = found.setdefault((state.st_dev, state.st_ino), _Linked(state.st_nlink))
-                linked.names.append((level.at(name), twin))
+                linked.names.append((level.at(name), _twin_inode(level, name)))
     for linked in found.values():
         if linked.count != len(linked.names) or len({twin for _, twin in linked.names}) > 1:
             wrong.update(path for path, twin in linked.names if twin is not None)

@@ -12,6 +12,7 @@ from typing import Final
 from drivers import crash
 from drivers.contract import Call, Job, JobState, ObjectKind
 from drivers.errors import Busy, Conflict, PoolFull, Rejected, StaleEpoch
+from drivers.mover.jobdir import JobDir
 from drivers.recorded.guards import check_fence, check_kind, check_owner, full
 from drivers.recorded.objects import located, save, settle
 from drivers.recorded.places import DATA
@@ -38,12 +39,22 @@ def wanted(pool: Pool, name: str, kind: ObjectKind, call: Call) -> Record | None
     if tombstone is not None:
         raise StaleEpoch(f"{name} was deleted by {tombstone.operation!r} and can never be made again")
     if record is None:
-        if pool.places.containers(name):
-            raise Conflict(f"{name} is in pool {pool.name!r} without a record", hint="delete it, or use another pool")
+        _check_ours(pool, name, digest(call))
         return None
     check_kind(record, kind)
     check_owner(record, call)
     return settle(pool, record)
+
+
+def _check_ours(pool: Pool, name: str, key: str) -> None:
+    """Refuse to make an object where somebody else's container is. Raises Conflict.
+
+    A power cut may have taken the record of an empty share and left what the call had made. What is in staging is of
+    no use to anybody; what is in its place was made by the call whose key it holds.
+    """
+    for container in pool.places.containers(name):
+        if container.parent != pool.places.staging and pool.places.key(container) != key:
+            raise Conflict(f"{name} is in pool {pool.name!r} without a record", hint="delete it, or use another pool")
 
 
 @contextlib.contextmanager
@@ -67,8 +78,12 @@ def creating(pool: Pool, name: str, source: str | None = None) -> Iterator[None]
         yield
 
 
-def check_same(record: Record, *, size: int | None = None, source: str | None = None) -> None:
+def check_same(record: Record, *, size: int | None = None, source: str | None = None, origin: str = "") -> None:
     """Refuse a request that is not the one the object was made for. Raises Conflict."""
+    if record.origin != origin:
+        raise Conflict(
+            f"{record.name} was received from {record.origin or 'nobody'!r}, not from {origin or 'nobody'!r}"
+        )
     if source is not None and record.source != source:
         raise Conflict(f"{record.name} is made from {record.source or 'nothing'!r}, not from {source!r}")
     if size is not None and record.size != size:
@@ -103,7 +118,7 @@ def create(pool: Pool, record: Record, call: Call) -> None:
         pool.volumes.make(volume)
         return Job.done()
 
-    _build(pool, record, call, work, bounded=record.size)
+    build(pool, record, call, work, bounded=record.size)
 
 
 def fill(pool: Pool, record: Record, source: Path, call: Call, *, bounded: int | None) -> Job:
@@ -117,17 +132,22 @@ def fill(pool: Pool, record: Record, source: Path, call: Call, *, bounded: int |
             pool.sidecar.add_reader(record.source, record.name)
         return job
 
-    return _build(pool, record, call, work, bounded=bounded)
+    return build(pool, record, call, work, bounded=bounded)
 
 
-def _build(pool: Pool, record: Record, call: Call, work: Callable[[Path], Job], *, bounded: int | None) -> Job:
-    """Intent, content, bound, place, record. Goes on where an interrupted call of the same key stopped."""
+def build(pool: Pool, record: Record, call: Call, work: Callable[[Path], Job], *, bounded: int | None) -> Job:
+    """Intent, content, bound, place, record. Goes on where an interrupted call of the same key stopped.
+
+    ``work`` brings the content into a volume, or a job does that it starts or finds.
+    """
     key = digest(call)
     if record.job not in {"", key}:
         stop(pool, record)
     known = pool.sidecar.load(record.name)
     intent = record.changed(call, job=key)
-    save(pool, known, intent)
+    # Window: a power cut may take the first intent of an empty share, whatever has been made since. The same call finds
+    # that by its key, a delete by its name, and nobody has been told of it. A copy may run for hours: its intent stays.
+    save(pool, known, intent, durable=known is not None or bool(record.source))
     crash.window("build.intent")
     try:
         job = _place(pool, intent, key, work, bounded)
@@ -138,7 +158,8 @@ def _build(pool: Pool, record: Record, call: Call, work: Callable[[Path], Job], 
         raise
     if job.state is not JobState.DONE:
         return job
-    stop(pool, intent)
+    if intent.source:
+        stop(pool, intent)
     save(pool, intent, dataclasses.replace(intent, complete=True, job="", done=intent.finished(key)))
     return Job.done()
 
@@ -146,7 +167,8 @@ def _build(pool: Pool, record: Record, call: Call, work: Callable[[Path], Job], 
 def _place(pool: Pool, record: Record, key: str, work: Callable[[Path], Job], bounded: int | None) -> Job:
     home = pool.places.find(record)
     if home is not None and pool.places.key(home) == key:
-        return Job.done()  # killed between the move and the record
+        pool.volumes.seal(home.parent)  # killed between the move and the record
+        return Job.done()
     if home is not None:
         pool.places.discard(home)  # placed, but never finished, by another call
     staged = pool.places.stage(record.name, key)
@@ -162,7 +184,8 @@ def _place(pool: Pool, record: Record, key: str, work: Callable[[Path], Job], bo
     crash.window("build.bounded")
     home = pool.places.home(record)
     staged.rename(home)
-    pool.volumes.seal(pool.places.staging, home.parent)
+    # Window: a file system carries out a rename as a whole. Once the new name is on disk, the old one is not.
+    pool.volumes.seal(home.parent)
     crash.window("build.placed")
     return job
 
@@ -186,6 +209,8 @@ def abandon(pool: Pool, record: Record) -> None:
 def check_not_read(pool: Pool, name: str) -> None:
     """Refuse to change or remove an object while a job reads it. Raises Busy."""
     for reader in pool.sidecar.readers(name):
+        if (home := pool.sidecar.reader_job(name, reader)) and JobDir(Path(home)).is_alive():
+            raise Busy(f"{name} is being sent to {reader}")
         record = pool.sidecar.load(reader)
         if record is not None and record.job and pool.volumes.running(job_name(pool, reader, record.job)):
             raise Busy(f"{name} is being copied to {reader}")

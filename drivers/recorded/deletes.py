@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import stat
+from pathlib import Path
 from typing import Final
 
 from drivers import crash
 from drivers.contract import Call, Job
 from drivers.recorded import builds
+from drivers.recorded.guards import full
 from drivers.recorded.pool import Pool
 from drivers.sidecar import Record, Tombstone
 
@@ -24,7 +29,7 @@ def delete(pool: Pool, name: str, record: Record | None, tombstone: Tombstone | 
     if record is not None:
         builds.check_not_read(pool, name)
     if tombstone is None:
-        pool.sidecar.bury(name, call, record.epoch if record is not None else 0)
+        _bury(pool, name, call, record.epoch if record is not None else 0)
     crash.window("delete.buried")
     containers = pool.places.containers(name)
     if record is not None:
@@ -39,3 +44,28 @@ def delete(pool: Pool, name: str, record: Record | None, tombstone: Tombstone | 
     pool.sidecar.forget(name)
     crash.window("delete.forgotten")
     return pool.trash.purge(name, PATIENCE)
+
+
+def _bury(pool: Pool, name: str, call: Call, epoch: int) -> None:
+    """Write the tombstone. Where there is not even room for that, the object's own content makes it."""
+    while True:
+        try:
+            pool.sidecar.bury(name, call, epoch)
+        except OSError as error:
+            # Window: a crash leaves an object that lacks some files; it was to go, and the delete comes again.
+            if not full(error) or not any(_drop_a_file(container) for container in pool.places.containers(name)):
+                raise
+        else:
+            return
+
+
+def _drop_a_file(container: Path) -> bool:
+    """Remove one file that takes space; links are not followed. False when there is none."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # what stands in for a withheld share
+        for _, _, files, fd in os.fwalk(container / "data"):
+            for file in files:
+                found = os.stat(file, dir_fd=fd, follow_symlinks=False)
+                if stat.S_ISREG(found.st_mode) and found.st_blocks and found.st_nlink == 1:
+                    os.unlink(file, dir_fd=fd)
+                    return True
+    return False

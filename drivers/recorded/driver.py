@@ -37,6 +37,7 @@ from drivers.recorded.options import Options
 from drivers.recorded.pool import Pool, memory_file
 from drivers.recorded.volumes import Volumes
 from drivers.sidecar import Record, digest
+from drivers.writers import open_for_writing, try_to_write
 from shareflow.contracts.units import format_size
 
 _POOL_OPTIONS = frozenset({"path", "initialize"})
@@ -154,6 +155,13 @@ class RecordedDriver(Driver, SupportsSnapshots, SupportsClone, SupportsRevert, S
     def export_path(self, ref: ObjectRef) -> Path:
         """The path under which clients reach a share in modes ``rw`` and ``ro``; the one in its ShareObject."""
         return self._pools[ref.pool].places.export(ref.name)
+
+    @answers
+    def find_writers(self, ref: ObjectRef) -> Sequence[str]:
+        """See :meth:`drivers.contract.Driver.find_writers`. Without root only processes of the own user are seen."""
+        pool = self._pool(ref.pool)
+        _, home = complete(pool, ref, ObjectKind.SHARE)
+        return [*try_to_write(pool.places.export(ref.name)), *open_for_writing(home / "data")]
 
     # -- shares
 

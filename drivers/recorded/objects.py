@@ -15,10 +15,10 @@ from drivers.recorded.pool import Pool
 from drivers.sidecar import Record
 
 
-def save(pool: Pool, before: Record | None, after: Record) -> None:
-    """Write a record, durable, unless nothing in it changed."""
+def save(pool: Pool, before: Record | None, after: Record, *, durable: bool = True) -> None:
+    """Write a record, unless nothing in it changed; see :meth:`Sidecar.save`."""
     if after != before:
-        pool.sidecar.save(after)
+        pool.sidecar.save(after, durable=durable)
 
 
 def complete(pool: Pool, ref: ObjectRef, kind: ObjectKind | None = None) -> tuple[Record, Path]:

@@ -93,9 +93,10 @@ class Places:
     def stage(self, name: str, key: str) -> Path:
         """The staging container of a call, with what an interrupted try of the same call left in it."""
         container = self.staging / name
-        if self.key(container) == key:
-            return container
-        self.discard(container)
+        if os.path.lexists(container):
+            if self.key(container) == key:
+                return container
+            self.discard(container)
         make_directory(container, _OPEN)
         (container / _KEY).symlink_to(key)
         return container
