@@ -7,6 +7,7 @@ text, or a set of texts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Protocol
 
@@ -25,6 +26,7 @@ from dsl.expressions import (
 )
 from dsl.fields import AttributeValue, Refusal
 from dsl.problems import Problem
+from dsl.salvage import NO_DOUBTS, Doubts
 
 _SETS = set_of(TEXT)
 
@@ -48,6 +50,7 @@ REPORTED: tuple[Attribute, ...] = (
     Attribute("snapshot_space", TEXT, "`full` where a snapshot takes its share's size", "the driver"),
     Attribute("access_modes", _SETS, "how writers can be held off", "the driver"),
     Attribute("qos_supported", _SETS, "limits of performance that it enforces", "the driver"),
+    Attribute("transfer", TEXT, "the format in which its pools exchange snapshots with others", "the driver"),
 )
 REQUEST: tuple[Attribute, ...] = (
     Attribute("size", SIZE, "the size asked for", "every request"),
@@ -62,16 +65,33 @@ SPEC: tuple[Attribute, ...] = (
 )
 RESERVED_NAMES: Mapping[str, Attribute] = MappingProxyType({a.name: a for a in (*EVERY_POOL, *REPORTED)})
 """Names that specs cannot declare with another type."""
+USUAL: Mapping[str, Attribute] = MappingProxyType(
+    {"latency": Attribute("latency", DURATION, "of a small read, for latency targets of classes", "the language")}
+)
+"""What counts as long as no backend declares something else under the name."""
 
-NO_POOLS = Schema.of(RESERVED_NAMES.values(), REQUEST, (), SPEC)
+NO_POOLS = Schema.of((*USUAL.values(), *RESERVED_NAMES.values()), REQUEST, (), SPEC)
 
 
-def schema_of(backends: Iterable[BackendSpec]) -> Schema:
-    """The attributes that the rules of a checked set may name."""
+def schema_of(backends: Iterable[BackendSpec], doubts: Doubts = NO_DOUBTS) -> Schema:
+    """The attributes that the rules of a set may name.
+
+    Of a set with mistakes some are unsure: those that backends declare, or that pools show, in different ways, and
+    those that may be declared in what was refused.
+    """
     backends = list(backends)
-    pool = {name: attribute for name, (attribute, _) in _inferred(backends).items()}
-    declared = {attribute.name: attribute for backend in backends for attribute in backend.declared()}
-    return Schema.of({**pool, **declared, **RESERVED_NAMES}.values(), REQUEST, (), SPEC)
+    inferred = _inferred(backends)
+    declared: dict[str, Attribute] = {}
+    unsure: set[str] = set()
+    for attribute in (attribute for backend in backends for attribute in backend.declared()):
+        if declared.setdefault(attribute.name, attribute).type != attribute.type:
+            unsure.add(attribute.name)
+    pool = {**{name: first for name, (first, _) in inferred.items()}, **USUAL, **declared}
+    unsure |= {name for name, (_, others) in inferred.items() if others and name not in {**USUAL, **declared}}
+    unsure |= {name for name in {*pool, *doubts.words} - declared.keys() if doubts.about("Backend", name)}
+    known = {name: attribute for name, attribute in pool.items() if name not in unsure}
+    schema = Schema.of({**known, **RESERVED_NAMES}.values(), REQUEST, (), SPEC)
+    return replace(schema, unsure=frozenset(unsure), open="Backend" in doubts.kinds)
 
 
 class HasAttributes(Protocol):
@@ -100,7 +120,7 @@ def extended(schema: Schema, pools: Iterable[HasAttributes]) -> Schema:
 
 def runtime_value(value: object, kind: Type) -> object:
     """What rules read for a value of a pool; the value itself when it is not of its type, which rules then say."""
-    if kind == SIZE and isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and kind == SIZE:
         return value  # sizes are bytes once a document is read
     try:
         return convert_value(value, kind)
@@ -117,7 +137,7 @@ def runtime_values(values: Mapping[str, object], schema: Schema) -> dict[str, ob
     }
 
 
-def check_attributes(backends: Sequence[BackendSpec]) -> Iterator[Problem]:
+def check_attributes(backends: Sequence[BackendSpec], doubts: Doubts = NO_DOUBTS) -> Iterator[Problem]:
     """Declarations that contradict each other, and values that contradict their declaration."""
     declared: dict[str, Attribute] = {}
     for backend in backends:
@@ -126,11 +146,12 @@ def check_attributes(backends: Sequence[BackendSpec]) -> Iterator[Problem]:
     for backend in backends:
         for index, pool in enumerate(backend.pools):
             for name, value in pool.attributes.items():
-                known = RESERVED_NAMES.get(name) or declared.get(name)
+                known = RESERVED_NAMES.get(name) or declared.get(name) or USUAL.get(name)
                 if known is not None:
                     yield from _misfit(backend, ("pools", index, "attributes", name), value, known)
     for name, (first, others) in _inferred(backends).items():
-        if name not in declared and name not in RESERVED_NAMES:
+        certain = {**declared, **RESERVED_NAMES, **USUAL}
+        if name not in certain and not doubts.about("Backend", name):
             yield from _guesses(name, first, others)
 
 

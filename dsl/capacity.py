@@ -22,6 +22,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from math import floor
 from typing import Literal, NamedTuple
 
@@ -103,29 +104,25 @@ class SpaceRequest:
     purpose: Purpose = Purpose.CREATE
     thin: bool = True
 
+    @property
+    def terms(self) -> tuple[Purpose, bool, bool]:
+        """What counts of it beside its size; the last is whether that is whole GiB."""
+        return self.purpose, self.thin, not self.size % GIB
 
-class Measure(NamedTuple):
-    """What was compared to find out whether a request fits.
 
-    Attributes:
-        fits: the answer.
-        rule: what was compared, as text.
-        left, right: its two sides in bytes, None where a side is not known.
-        room: bytes left after the request, negative when it does not fit; None when that is not known.
-    """
-
-    fits: bool
-    rule: str
-    left: int | None
-    right: int | None
-    room: int | None
+Measure = tuple[bool, str, int | None, int | None, int | None]
+"""What was compared: the first five of :class:`CapacityVerdict`. A plain tuple, because one is made for every pool of
+many: that takes half the time, and the collector of cycles leaves it alone."""
 
 
 class CapacityVerdict(NamedTuple):
     """The answer, with its arithmetic. True or false as a whole.
 
     Attributes:
-        fits, rule, left, right, room: see :class:`Measure`.
+        fits: the answer.
+        rule: what was compared, as text.
+        left, right: its two sides in bytes, None where a side is not known.
+        room: bytes left after the request, negative when it does not fit; None when that is not known.
         reason: the arithmetic in words.
     """
 
@@ -141,16 +138,10 @@ class CapacityVerdict(NamedTuple):
         return self.fits
 
 
-def fits(pool: PoolFigures, request: SpaceRequest, measured: Measure | None = None) -> CapacityVerdict:
-    """Whether the request fits into the pool. Pure; raises nothing, whatever the figures are.
-
-    Args:
-        pool: the figures.
-        request: what asks for room.
-        measured: what :func:`measure` says of the same two, when that is known already.
-    """
-    found = measured or measure(pool, request)
-    return _new(CapacityVerdict, (*found, _reason(found, pool, request)))
+def fits(pool: PoolFigures, request: SpaceRequest) -> CapacityVerdict:
+    """Whether the request fits into the pool. Pure; raises nothing, whatever the figures are."""
+    found = measure(pool, request)
+    return CapacityVerdict(*found, reason(found, pool, request))
 
 
 def measure(pool: PoolFigures, request: SpaceRequest) -> Measure:
@@ -158,11 +149,40 @@ def measure(pool: PoolFigures, request: SpaceRequest) -> Measure:
     try:
         return _measure(pool, request)
     except (TypeError, ValueError, ArithmeticError):
-        return Measure(False, _NO_NUMBERS, request.size, None, None)
+        return (False, _NO_NUMBERS, request.size, None, None)
 
 
-# One is made for every pool; this way takes half the time of a call of the class.
-_new = tuple.__new__
+Headroom = tuple[int, int]
+"""``sure`` and ``left``: what a pool has for all requests of the same terms, worked out once for all of them.
+
+A size up to ``sure`` fits beyond doubt and leaves ``left`` less the size; of any other :func:`measure` decides.
+"""
+_NOTHING_SURE: Headroom = (-1, 0)
+
+
+def headroom(pool: PoolFigures, request: SpaceRequest) -> Headroom:
+    """What a pool has for requests of the same :attr:`~SpaceRequest.terms` as this one."""
+    try:
+        return _headroom(pool, request)
+    except (TypeError, ValueError, ArithmeticError):
+        return _NOTHING_SURE
+
+
+def _headroom(pool: PoolFigures, request: SpaceRequest) -> Headroom:
+    free, total = pool.free, pool.total
+    if free.__class__ is not int or total.__class__ is not int or total <= 0:
+        return _NOTHING_SURE
+    left = _left(free / GIB, total / GIB, pool, request)
+    if not _is_thin(pool, request):
+        room = floor(left * GIB)
+        return room, room
+    ratio = float(pool.over_subscription)
+    limit = floor(total / GIB * ratio * GIB)
+    room = limit - floor(_gib(pool.provisioned) * GIB)
+    # Far more than quotients of floating-point numbers can be off by, and still next to nothing.
+    doubt = 1 + (limit >> 40)
+    return (min(room, floor(left * ratio * GIB)) - doubt if ratio >= 1 else -1), room
+
 
 _NO_NUMBERS = "the figures are numbers"
 _FREE_REPORTED = "free is reported"
@@ -177,63 +197,101 @@ _VIRTUAL = "size <= (free - reserved) x ratio"
 
 
 def _measure(pool: PoolFigures, request: SpaceRequest) -> Measure:
-    asked, free = request.size, pool.free
-    reserved = float(pool.reserved(request.purpose)) / 100
+    asked, free, total = request.size, pool.free, pool.total
     if free is None:
-        return Measure(False, _FREE_REPORTED, asked, None, None)
+        return (False, _FREE_REPORTED, asked, None, None)
     if free == UNKNOWN:
-        return Measure(True, _FREE_KNOWN, asked, None, None)
-    if pool.total == UNKNOWN:
-        return _measure_free(pool, asked, reserved)
-    total = pool.total / GIB if pool.total.__class__ is int else _gib(pool.total)
-    free_gib, size = free / GIB if free.__class__ is int else _gib(free), asked / GIB
-    if total <= 0:
-        return Measure(False, _SOME_TOTAL, _bytes(total), 0, -asked if asked else None)
-    grain = 1 if asked % GIB == 0 else GIB  # in units of 1 / grain GiB
-    left = floor((free_gib - total * reserved) * grain) / grain
-    if request.thin and pool.thin is not False and (pool.thin is True or pool.is_thin):
-        return _measure_thin(pool, asked, total, left)
+        return (True, _FREE_KNOWN, asked, None, None)
+    if total == UNKNOWN:
+        return _measure_free(pool, asked, float(pool.reserved(request.purpose)))
+    total_gib = total / GIB if total.__class__ is int else _gib(total)
+    free_gib = free / GIB if free.__class__ is int else _gib(free)
+    if total_gib <= 0:
+        return (False, _SOME_TOTAL, _bytes(total_gib), 0, -asked if asked else None)
+    left = _left(free_gib, total_gib, pool, request)
+    if _is_thin(pool, request):
+        return _measure_thin(pool, asked, total_gib, left)
     room = floor(left * GIB)
-    return _new(Measure, (left >= size, _THICK, asked, room, room - asked))
+    return (left >= asked / GIB, _THICK, asked, room, room - asked)
+
+
+def _left(free: float, total: float, pool: PoolFigures, request: SpaceRequest) -> float:
+    """GiB that are free and not reserved, rounded down."""
+    percent = pool.reserved_percent if request.purpose is _CREATE else pool.reserved(request.purpose)
+    grain = GIB if request.size % GIB else 1  # in units of 1 / grain GiB
+    return floor((free - total * (float(percent) / 100)) * grain) / grain
+
+
+def _is_thin(pool: PoolFigures, request: SpaceRequest) -> bool:
+    thin = pool.thin
+    return request.thin and thin is not False and (thin is True or pool.is_thin)
 
 
 def _measure_free(pool: PoolFigures, asked: int, reserved: float) -> Measure:
     if reserved != 0:
-        return Measure(False, _NOTHING_RESERVED, asked, None, None)
+        return (False, _NOTHING_RESERVED, asked, None, None)
     free = _gib(pool.free)
-    return Measure(asked / GIB <= free, _FREE_OF_UNKNOWN, asked, _bytes(free), _bytes(free) - asked)
+    return (asked / GIB <= free, _FREE_OF_UNKNOWN, asked, _bytes(free), _bytes(free) - asked)
 
 
 def _measure_thin(pool: PoolFigures, asked: int, total: float, left: float) -> Measure:
-    ratio, provisioned, size = float(pool.over_subscription), _gib(pool.provisioned), asked / GIB
+    ratio, size, handed_out = float(pool.over_subscription), asked / GIB, pool.provisioned
+    provisioned = handed_out / GIB if handed_out.__class__ is int else _gib(handed_out)
     if ratio < 1:
-        return Measure(False, _SOME_RATIO, asked, None, None)
+        return (False, _SOME_RATIO, asked, None, None)
     wanted, limit = floor(provisioned * GIB) + asked, floor(total * ratio * GIB)
     if (provisioned + size) / total > ratio:
         # A quotient that was rounded up: what exactly fits may be refused, as Manila refuses it.
-        return Measure(False, _PROVISIONED, wanted, limit, min(limit - wanted, -1))
+        return (False, _PROVISIONED, wanted, limit, min(limit - wanted, -1))
     if left * ratio < size:
         virtual = _bytes(left * ratio)
-        return Measure(False, _VIRTUAL, asked, virtual, min(virtual - asked, -1))
-    return _new(Measure, (True, _PROVISIONED, wanted, limit, limit - wanted))
+        return (False, _VIRTUAL, asked, virtual, min(virtual - asked, -1))
+    return (True, _PROVISIONED, wanted, limit, limit - wanted)
 
 
-def _reason(measured: Measure, pool: PoolFigures, request: SpaceRequest) -> str:
-    """The arithmetic of a measure in words."""
-    rule, room, size = measured.rule, measured.room, format_size(request.size)
-    after = "" if room is None else f"leaves {format_size(room)}" if measured.fits else f"lacks {format_size(-room)}"
-    if rule is _PROVISIONED:
-        handed_out = f"{_amount(pool.provisioned)} provisioned + {size} requested"
-        return f"{handed_out} of {format_size(measured.right or 0)}{_times(pool)}, {after}"
-    if rule is _THICK or rule is _VIRTUAL:
-        times = f" x {float(pool.over_subscription):g}" if rule is _VIRTUAL and pool.over_subscription != 1 else ""
-        return f"{_amount(pool.free)} free{_less(pool, request)}{times}; {size} requested, {after}"
+def reason(measured: Measure, pool: PoolFigures, request: SpaceRequest) -> str:
+    """The arithmetic of a measure in words, as :func:`fits` has it."""
+    fit, rule, _, _, room = measured
+    size = format_size(request.size)
+    after = "" if room is None else f"leaves {format_size(room)}" if fit else f"lacks {format_size(-room)}"
+    if rule is _PROVISIONED or rule is _THICK or rule is _VIRTUAL:
+        before, between = _around(rule, pool, request)
+        return f"{before}{size}{between}{after}"
     if rule is _FREE_OF_UNKNOWN:
         return f"{_amount(pool.free)} free of an unknown total; {size} requested, {after}"
     if rule is _NO_NUMBERS:
         figures = f"total {pool.total!s:.40}, free {pool.free!s:.40}, provisioned {pool.provisioned!s:.40}"
         return f"it cannot be calculated with the pool's figures ({figures})"
     return _STATED[rule].format(ratio=pool.over_subscription, total=pool.total)
+
+
+def phrases(pool: PoolFigures, request: SpaceRequest) -> tuple[str, str]:
+    """The reason of a size that is within ``sure`` of :func:`headroom`: what stands before it, and after it."""
+    if headroom(pool, request)[0] < 0:
+        return "", ""
+    before, between = _around(_PROVISIONED if _is_thin(pool, request) else _THICK, pool, request)
+    return before, f"{between}leaves "
+
+
+def _around(rule: str, pool: PoolFigures, request: SpaceRequest) -> tuple[str, str]:
+    """What stands before the size in the arithmetic of a rule, and after it."""
+    ratio = float(pool.over_subscription)
+    if rule is _PROVISIONED:
+        limit = format_size(floor(_gib(pool.total) * ratio * GIB))
+        return f"{_amount(pool.provisioned)} provisioned + ", f" requested of {limit}{_times(ratio, pool.total)}, "
+    times = f" x {ratio:g}" if rule is _VIRTUAL and ratio != 1 else ""
+    less = _less(pool.reserved(request.purpose), pool.total)
+    return f"{_amount(pool.free)} free{less}{_rounded(pool, request)}{times}; ", " requested, "
+
+
+def _rounded(pool: PoolFigures, request: SpaceRequest) -> str:
+    """What is left in whole GiB, where that is what counts and is less than there is."""
+    free, total = _gib(pool.free), _gib(pool.total)
+    whole = _left(free, total, pool, request)
+    percent = float(pool.reserved(request.purpose))
+    if request.size % GIB or whole == free - total * (percent / 100):
+        return ""
+    return f", in whole GiB {whole:g}"
 
 
 _STATED = {
@@ -264,14 +322,15 @@ def _amount(amount: Amount) -> str:
     return format_size(_bytes(_gib(amount)))
 
 
-def _less(pool: PoolFigures, request: SpaceRequest) -> str:
-    percent = float(pool.reserved(request.purpose))
-    return f" - {percent:g} % of {_amount(pool.total)} reserved" if percent else ""
+@lru_cache(maxsize=1024)  # a few kinds of pools are all that there are
+def _less(reserved_percent: Number, total: Amount) -> str:
+    percent = float(reserved_percent)
+    return f" - {percent:g} % of {_amount(total)} reserved" if percent else ""
 
 
-def _times(pool: PoolFigures) -> str:
-    ratio = float(pool.over_subscription)
-    return f" ({ratio:g} x {_amount(pool.total)})" if ratio != 1 else ""
+@lru_cache(maxsize=1024)
+def _times(ratio: float, total: Amount) -> str:
+    return f" ({ratio:g} x {_amount(total)})" if ratio != 1 else ""
 
 
 def pool_limit(total: int | None, over_subscription: Fraction | int = 1) -> int | None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
@@ -42,13 +43,14 @@ class Document(SpecModel):
 
     kind: ClassVar[str]
     _marks: Marks = PrivateAttr(default_factory=Marks)
+    _lost: frozenset[str] = PrivateAttr(default=frozenset())
 
     @property
     def key(self) -> str:
         """What is unique among the documents of a kind."""
         raise NotImplementedError
 
-    @property
+    @cached_property
     def version(self) -> str:
         """Twelve hex digits that change when, and only when, the content changes.
 
@@ -111,9 +113,15 @@ class Document(SpecModel):
         span = find_key(marks.node, path) if at_key else find(marks.node, path).span
         return marks.source.problem(code, message, span, hint=hint, note=note, severity=severity)
 
-    def placed(self, marks: Marks) -> Self:
-        """The same document, knowing where it stands. Called once, by the reader of the file."""
+    @property
+    def lost(self) -> frozenset[str]:
+        """The keys that do not say here all that the file says, because a part of it was refused."""
+        return self._lost
+
+    def placed(self, marks: Marks, lost: frozenset[str] = frozenset()) -> Self:
+        """The same document, knowing where it stands and what is lost. Called once, by the reader of the file."""
         self._marks = marks
+        self._lost = lost
         return self
 
 

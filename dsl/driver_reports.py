@@ -32,8 +32,8 @@ _ENFORCING: Mapping[str, AttributeValue] = {
 }
 REPORTS: Mapping[str, Mapping[str, AttributeValue]] = MappingProxyType(
     {
-        "fake": _ENFORCING,
-        "btrfs": _ENFORCING,
+        "fake": {**_ENFORCING, "transfer": "fake-1"},
+        "btrfs": {**_ENFORCING, "transfer": "btrfs-send-1"},
         "directory": {
             **_EVERY,
             "quota_enforced": False,
@@ -50,3 +50,10 @@ def enforced_by(driver: str) -> tuple[str, ...]:
     """The keys of QoS classes that a driver enforces, in their usual order; all of them for an unknown driver."""
     known = ENFORCED.get(driver)
     return KEYS if known is None else tuple(key for key in KEYS if key in known)
+
+
+def reported(driver: str) -> Mapping[str, AttributeValue]:
+    """All that the pools of a built-in driver report; empty for another driver, of which nothing is known."""
+    if driver not in REPORTS:
+        return {}
+    return {**REPORTS[driver], "protocols": PROTOCOLS, "qos_supported": enforced_by(driver)}

@@ -207,12 +207,15 @@ def _content(document: SpecDocument | None, *, pools: bool = True) -> dict[str, 
 
 
 def _differences(old: Mapping[str, object], new: Mapping[str, object], prefix: str = "") -> Iterator[Difference]:
-    """Key by key, in order of names; mappings are gone into, lists are compared whole."""
+    """Key by key, in order of names; mappings are gone into, lists are compared whole.
+
+    A mapping of nothing but defaults is empty here, and is still another content than none at all.
+    """
     for key in sorted(old.keys() | new.keys()):
         before, after, path = old.get(key), new.get(key), f"{prefix}{key}"
         if digest_of(before) == digest_of(after):  # to Python, True is 1
             continue
-        if (isinstance(before, Mapping) or before is None) and (isinstance(after, Mapping) or after is None):
+        if (before or after) and isinstance(before, Mapping | None) and isinstance(after, Mapping | None):
             yield from _differences(before or {}, after or {}, f"{path}.")
         else:
             yield Difference(path, before, after)

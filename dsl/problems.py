@@ -14,6 +14,7 @@ MAX_PROBLEMS = 20
 _EXCERPT = 100
 _MAX_SEARCHED = 4096
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
+_DOCUMENT = re.compile(r"---(?=\s|$)")
 _SECRET_WORD = re.compile("password|passwd|passphrase|token|secret|credentials?|apikey|key")
 _SECRET_PART = re.compile("password|passwd|passphrase|secret|apikey")
 _SECRET_HINT = re.compile("pass|token|secret|credential|key", re.IGNORECASE)
@@ -164,6 +165,15 @@ class Source:
     def at(self, span: Span) -> str:
         """``name:line:column`` of the start."""
         return f"{self.name}:{span.line}:{span.column}"
+
+    def next_document(self, start: int) -> int | None:
+        """The first line from ``start`` on, counted from 0, where a document of YAML begins with its sign."""
+        lines = self._lines
+        return next((number for number in range(start, len(lines)) if _DOCUMENT.match(lines[number])), None)
+
+    def rest(self, start: int, end: int | None = None) -> str:
+        """The text of the lines from ``start`` on, counted from 0, up to the line ``end``."""
+        return self.text if (start, end) == (0, None) else "\n".join(self._lines[start:end])
 
     def ends_at(self, span: Span) -> bool:
         """Whether nothing but white space and comments follows a place."""

@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from dsl.documents import KINDS, SpecDocument
 from dsl.problems import Problem, Source, SpecProblems, printable, suggest
-from dsl.reading import secret_problems
+from dsl.secret_options import secret_problems
 from dsl.set_check import check_set
 from dsl.spec_set import SpecSet, from_records
 from dsl.yaml_tree import decode, parse
@@ -27,8 +28,8 @@ def checked(records: Sequence[Mapping[str, object]]) -> SpecSet:
     problems: list[Problem] = []
     for number, record in enumerate(records, 1):
         document = _document(record, f"document {number}")
-        if isinstance(document, Problem):
-            problems.append(document)
+        if isinstance(document, list):
+            problems += document
         else:
             documents.append(document)
             problems += _secrets(record, f"{document.kind} {document.key}")
@@ -41,23 +42,26 @@ def checked(records: Sequence[Mapping[str, object]]) -> SpecSet:
     return from_records(records)
 
 
-def _document(record: Mapping[str, object], where: str) -> SpecDocument | Problem:
+def _document(record: Mapping[str, object], where: str) -> SpecDocument | list[Problem]:
     kind = record.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         near = suggest(kind, KINDS) if isinstance(kind, str) else None
         hint = f"did you mean `{near}`?" if near else f"the kinds are {', '.join(KINDS)}"
-        return Problem("S101", f"there is no kind `{printable(str(kind))[:40]}`", where, hint=hint)
+        return [Problem("S101", f"there is no kind `{printable(str(kind))[:40]}`", where, hint=hint)]
     places = record.get("places", {})
     if not isinstance(places, Mapping) or not all(isinstance(place, str) for place in places.values()):
-        return Problem("S105", "`places` must be names with texts", where, hint="leave `places` out")
+        return [Problem("S105", "`places` must be names with texts", where, hint="leave `places` out")]
     try:
         return KINDS[kind].from_record(record)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        message = f"{kind}: `{printable(key)[:60]}`: {printable(first['msg'])[:200]}"
-        code = _CODES.get(first["type"], "S106")
-        return Problem(code, message, where, hint="`shareflow spec check` says more of the files")
+        return [_problem(kind, detail, where) for detail in error.errors(include_url=False, include_context=False)]
+
+
+def _problem(kind: str, detail: ErrorDetails, where: str) -> Problem:
+    key = ".".join(str(part) for part in detail["loc"])
+    message = f"{kind}: `{printable(key)[:60]}`: {printable(detail['msg'])[:200]}"
+    code = _CODES.get(detail["type"], "S106")
+    return Problem(code, message, where, hint="`shareflow spec check` says more of the files")
 
 
 def _secrets(record: Mapping[str, object], where: str) -> Iterator[Problem]:

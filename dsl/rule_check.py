@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dsl.attributes import runtime_values
+from dsl.decision import literal
 from dsl.documents import BackendSpec, PlacementSpec, PoolSpec, ShareTypeSpec, SpecDocument
 from dsl.expressions import (
     BOOL,
@@ -16,28 +17,18 @@ from dsl.expressions import (
     compile_expression,
     compile_scalar,
 )
+from dsl.fields import AttributeScalar, AttributeValue
 from dsl.problems import Problem, shown
 from dsl.rules import Preference, Rule
 from dsl.yaml_tree import Path, Scalar, find
 
-UNKNOWN_ATTRIBUTE = ("S310", "no attribute with this name")
 
-
-def check_rules(documents: Sequence[SpecDocument], schema: Schema, *, complete: bool) -> Iterator[Problem]:
-    """The mistakes in the expressions of all documents.
-
-    Args:
-        documents: each correct by itself.
-        schema: the attributes that the set declares.
-        complete: False for a set without backends, of which nobody knows what its pools will be; attributes of pools
-            that nobody declares are no mistake then.
-    """
+def check_rules(documents: Sequence[SpecDocument], schema: Schema) -> Iterator[Problem]:
+    """The mistakes in the expressions of all documents, by the attributes that the set declares."""
     for document in documents:
         if isinstance(document, ShareTypeSpec | PlacementSpec):
             for path, expects in _expressions(document):
-                for problem in _check(document, path, schema, expects):
-                    if complete or (problem.code, problem.label) != UNKNOWN_ATTRIBUTE:
-                        yield problem
+                yield from _check(document, path, schema, expects)
 
 
 def _expressions(document: ShareTypeSpec | PlacementSpec) -> Iterator[tuple[Path, Type | None]]:
@@ -62,17 +53,20 @@ def _check(
 
 
 class StaticRules:
-    """What the rules of types make of pools by what the specs alone say of them."""
+    """What types make of pools by what the specs alone say of them."""
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
 
     def obstacle(self, share_type: ShareTypeSpec, backend: BackendSpec, pool: PoolSpec) -> str | None:
-        """The enforced rule that a pool can never satisfy, None when there is none.
+        """Why a pool can never satisfy a type: its zone, a value, an enforced rule; None when nothing is certain.
 
         What only the driver or the request knows is absent here, so a rule that depends on it is unknown and no
         obstacle.
         """
+        misfit = _misfit(share_type, pool)
+        if misfit is not None:
+            return misfit
         said = {"name": pool.name, "backend": backend.name, "zone": pool.zone, "driver": backend.driver}
         values = runtime_values({**pool.attributes, **said, "thin": pool.thin}, self._schema)
         spec = {"name": share_type.name, "protocol": share_type.protocol}
@@ -87,3 +81,19 @@ class StaticRules:
             return compile_expression(text, self._schema)
         except ExpressionErrors:
             return None  # its mistakes are reported where it stands
+
+
+def _misfit(share_type: ShareTypeSpec, pool: PoolSpec) -> str | None:
+    if share_type.zones is not None and pool.zone not in share_type.zones:
+        return f"its zone is {pool.zone}" if pool.zone else "it is in no zone"
+    for name, accepted in share_type.required_attributes.items():
+        has = pool.attributes.get(name)
+        if has is not None and not _accepts(accepted, has):
+            return f"its {name} is {literal(has)}"
+    return None
+
+
+def _accepts(accepted: Sequence[AttributeScalar], has: AttributeValue) -> bool:
+    """Whether a declared value, or one value of a declared list, is among the accepted ones. True is not 1."""
+    values = has if isinstance(has, tuple) else (has,)
+    return any(type(value) is type(want) and value == want for value in values for want in accepted)

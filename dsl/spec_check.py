@@ -31,14 +31,14 @@ def render_decision(decision: Decision, pools: Sequence[str] | None = None) -> s
     """
     rank = {pool: number for number, pool in enumerate(decision.ranked, 1)}
     blocks = [decision.explanation()]
-    for verdict in decision.verdicts:
+    for verdict, (kept, reason) in zip(decision.verdicts, decision.reasons, strict=True):
         if pools is not None and not {verdict.pool, verdict.title, verdict.name} & set(pools):
             continue
-        outcome = f"kept, rank {rank[verdict.pool]}" if verdict.kept else "dropped"
+        outcome = f"kept, rank {rank[verdict.pool]}" if kept else "dropped"
         rows = [("rule", "has", "wants", "", "from")]
         for rule in verdict.rules:
             rows += [_row(rule), *(_compared(compared) for compared in rule.comparisons if len(rule.comparisons) > 1)]
-        block = f"{verdict.title}: {outcome} ({printable(verdict.reason)})\n{table(rows)}"
+        block = f"{verdict.title}: {outcome} ({printable(reason)})\n{table(rows)}"
         blocks.append(block + (f"\n{_scores(verdict)}" if verdict.scores else ""))
     return "\n\n".join(blocks) + "\n"
 

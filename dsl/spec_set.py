@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -29,14 +30,16 @@ from dsl.documents import (
 )
 from dsl.expressions import Schema
 from dsl.problems import Problem, Source, SpecProblems, printable
-from dsl.reading import read_document, truth_word_warnings
+from dsl.reading import read_part
+from dsl.salvage import NO_DOUBTS, Doubts, joined
 from dsl.set_check import check_set
-from dsl.yaml_tree import SPEC_FILE, Bounds, Entries, Node, decode, parse
+from dsl.yaml_tree import SPEC_FILE, Bounds, decode, parse
 
 K = TypeVar("K", bound=Document)
 MAX_FILES = 10_000
 _SUFFIXES = (".yaml", ".yml")
 _TESTS = (".test.yaml", ".test.yml")
+_KIND = re.compile(r"^kind:[ \t]*([A-Za-z]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,32 +119,48 @@ def from_records(records: Sequence[Mapping[str, object]]) -> SpecSet:
 def read_set(paths: Sequence[Path]) -> tuple[SpecSet | None, list[Problem]]:
     """The set, or None when a problem is an error; with all problems, warnings included, in order of reading."""
     problems: list[Problem] = []
-    documents: list[SpecDocument] = []
     if not paths:
         problems.append(Problem("S002", "no path of a spec file was given", hint="name a directory with spec files"))
-    for _, source in read_files(paths, problems):
+    sources = [source for _, source in read_files(paths, problems)]
+    return read_sources(sources, problems, printable(", ".join(str(path) for path in paths)))
+
+
+def read_sources(
+    sources: Iterable[Source], unread: Sequence[Problem] = (), where: str = ""
+) -> tuple[SpecSet | None, list[Problem]]:
+    """The set that texts hold, or None when a problem is an error; with all problems.
+
+    Args:
+        sources: each the text of one file.
+        unread: problems of files whose texts are not known; what may stand in them is not missed.
+        where: what messages call all of them.
+    """
+    problems = list(unread)
+    documents: list[SpecDocument] = []
+    doubts = [Doubts(kinds=frozenset(KINDS)) if unread else NO_DOUBTS]
+    for source in sources:
         parsed = parse(source)
         problems += parsed.problems
-        for node in parsed.documents:
-            problems += _read(node, source, documents)
+        doubts += [_unread(text) for text in parsed.unread]
+        for node in sorted((*parsed.documents, *parsed.damaged), key=lambda node: node.span.line):
+            document, found, unclear = read_part(node, source)
+            documents += [document] if document is not None else []
+            problems += found
+            doubts.append(unclear)
     if not documents and not problems:
-        where = printable(", ".join(str(path) for path in paths))
         hint = "put at least one document into a file that ends in .yaml"
         problems.append(Problem("S002", "no document was found", where, hint=hint))
-    if not any(problem.severity == "error" for problem in problems):
-        problems += check_set(documents)
+    problems += check_set(documents, joined(doubts))
     problems.sort(key=lambda problem: problem.sort_key)
     if any(problem.severity == "error" for problem in problems):
         return None, problems
     return _spec_set(documents, problems), problems
 
 
-def _read(node: Node, source: Source, documents: list[SpecDocument]) -> list[Problem]:
-    document = read_document(node, source)
-    if isinstance(document, list):
-        return document
-    documents.append(document)
-    return list(truth_word_warnings(node, source)) if isinstance(node, Entries) else []
+def _unread(text: str) -> Doubts:
+    """What may be in the text of a document that could not be read; where its kind can be seen, only that."""
+    kinds = {line[1] for line in _KIND.finditer(text)}
+    return Doubts(kinds=frozenset(kinds if kinds and kinds <= KINDS.keys() else KINDS))
 
 
 def _spec_set(documents: Sequence[SpecDocument], warnings: Sequence[Problem]) -> SpecSet:

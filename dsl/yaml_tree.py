@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import NamedTuple
 
 import yaml
 
-from dsl.problems import START, Problem, Source, Span, SpecProblems, shown
+from dsl.problems import MAX_PROBLEMS, START, Problem, Source, Span, SpecProblems, shown
 from dsl.yaml_syntax import syntax_problem
 
 MAX_BYTES = 2**20
@@ -56,12 +56,18 @@ _WORDS: dict[str, bool | None] = {
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """One value. ``plain`` is True when it was written without quotes and not as a block."""
+    """One value.
+
+    Attributes:
+        plain: it was written without quotes and not as a block.
+        refused: a problem stands at it, so that nobody knows what was meant.
+    """
 
     value: ScalarValue
     text: str
     plain: bool
     span: Span
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +80,16 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """A mapping; ``by_key`` holds the node of each key and of its value, in order."""
+    """A mapping.
+
+    Attributes:
+        by_key: the node of each key and of its value, in order.
+        incomplete: a key was refused and is not in it.
+    """
 
     by_key: Mapping[str, tuple[Scalar, Node]]
     span: Span
+    incomplete: bool = False
 
     @property
     def entries(self) -> tuple[tuple[Scalar, Node], ...]:
@@ -95,10 +107,19 @@ Node = Scalar | Items | Entries
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What a text holds: its documents that are free of problems, and the problems of the others."""
+    """What a text holds.
+
+    Attributes:
+        documents: those that are free of problems.
+        problems: of all others.
+        damaged: documents that could be read except for what their problems stand at.
+        unread: the texts of documents that could not be read to their end.
+    """
 
     documents: tuple[Node, ...]
     problems: tuple[Problem, ...]
+    damaged: tuple[Node, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 def load(text: str, name: str = "<text>") -> tuple[Node, ...]:
@@ -114,13 +135,16 @@ def load(text: str, name: str = "<text>") -> tuple[Node, ...]:
 
 
 def parse(source: Source, bounds: Bounds = SPEC_FILE) -> Parsed:
-    """The documents of a text and its problems. After a problem of syntax or size the rest is not read."""
+    """The documents of a text and its problems.
+
+    After a mistake of syntax the rest of its document is not read; of what is too large nothing is.
+    """
     refused = _refuse_text(source, bounds.size)
     if refused is not None:
-        return Parsed((), (refused,))
+        return Parsed((), (refused,), unread=(source.text,))
     builder = _Builder(source, bounds.nodes)
     documents = tuple(builder.documents())
-    return Parsed(documents, tuple(builder.problems))
+    return Parsed(documents, tuple(builder.problems), tuple(builder.damaged), tuple(builder.unread))
 
 
 def decode(data: bytes, name: str, bounds: Bounds = SPEC_FILE) -> Source | Problem:
@@ -192,7 +216,7 @@ def _place(before: str) -> Span:
 
 
 class _Stop(Exception):
-    """The rest of the text is not read."""
+    """The rest of the document is not read, nor what follows after a document that is too large."""
 
 
 class _Builder:
@@ -202,30 +226,54 @@ class _Builder:
         self.source = source
         self._most_nodes = most_nodes
         self.problems: list[Problem] = []
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        self._events: Iterator[yaml.Event] = yaml.parse(source.text, Loader=loader)
+        self.damaged: list[Node] = []
+        self.unread: list[str] = []
         self._nodes = 0
         self._brackets: list[Span] = []
+        self._read_from(0)
+
+    def _read_from(self, line: int) -> None:
+        """Reads on at a line, counted from 0: the first one, or one where a document begins."""
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        self._shift = self._begun = self._reached = line
+        self._brackets.clear()
+        self._events: Iterator[yaml.Event] = yaml.parse(self.source.rest(line), Loader=loader)
 
     def documents(self) -> Iterator[Node]:
         """Documents that are free of problems."""
-        try:
-            while not isinstance(event := self._next(), yaml.StreamEndEvent):
-                if isinstance(event, yaml.DocumentStartEvent):
-                    problems = len(self.problems)
-                    self._refuse_directives(event)
-                    node = self._node(self._next(), depth=1)
-                    empty = isinstance(node, Scalar) and node.value is None
-                    if len(self.problems) == problems and not empty:
-                        yield node
-        except _Stop:
-            return
+        while True:
+            try:
+                yield from self._documents()
+                return
+            except _Stop:
+                begun, line = self._begun, self.source.next_document(max(self._begun + 1, self._reached))
+                go_on = line is not None and self._nodes <= self._most_nodes and len(self.problems) < MAX_PROBLEMS
+                self.unread.append(self.source.rest(begun, line if go_on else None))
+                if line is None or not go_on:
+                    return
+                self._read_from(line)
+
+    def _documents(self) -> Iterator[Node]:
+        while not isinstance(event := self._next(), yaml.StreamEndEvent):
+            if isinstance(event, yaml.DocumentStartEvent):
+                problems = len(self.problems)
+                self._begun = self._span(event).line - 1
+                self._refuse_directives(event)
+                node = self._node(self._next(), depth=1)
+                if len(self.problems) > problems:
+                    self.damaged.append(node)
+                elif not (isinstance(node, Scalar) and node.value is None):
+                    yield node
 
     def _next(self) -> yaml.Event:
         try:
             return next(self._events)
         except yaml.YAMLError as error:
-            self.problems.append(syntax_problem(self.source, error, self._brackets[-1] if self._brackets else None))
+            opened = self._brackets[-1] if self._brackets else None
+            found = syntax_problem(self.source, error, opened, self._shift)
+            mark = getattr(error, "problem_mark", None)
+            self._reached = mark.line + self._shift if mark is not None else self._begun
+            self.problems.append(found)
         except (ValueError, OverflowError):
             # The pure parser lets these escape for an escape sequence beyond the last character.
             self.problems.append(syntax_problem(self.source, None, None))
@@ -237,10 +285,10 @@ class _Builder:
     def _refuse_directives(self, event: yaml.DocumentStartEvent) -> None:
         if event.tags or event.version not in (None, (1, 2)):
             hint = "remove the lines that begin with %; values are read by the rules of YAML 1.2"
-            self._add("S009", "directives are not used", _span(event), hint)
+            self._add("S009", "directives are not used", self._span(event), hint)
 
     def _node(self, event: yaml.Event, depth: int) -> Node:
-        span = _span(event)
+        span = self._span(event)
         self._nodes += 1
         if self._nodes > self._most_nodes:
             self._add("S012", f"the file has more than {self._most_nodes:,} keys and values", span, "split the file")
@@ -248,12 +296,15 @@ class _Builder:
         if isinstance(event, yaml.AliasEvent):
             name = shown(event.anchor)
             self._add("S007", f"the alias `*{name}` is not allowed", span, "write the value out here")
-            return Scalar(None, "", plain=True, span=span)
+            return Scalar(None, "", plain=True, span=span, refused=True)
+        problems = len(self.problems)
         self._refuse_marks(event, span)
         if isinstance(event, yaml.ScalarEvent):
-            return self._scalar(event, span)
+            scalar = self._scalar(event, span)
+            return scalar if len(self.problems) == problems else replace(scalar, refused=True)
         if depth > MAX_DEPTH:
             self._add("S011", f"more than {MAX_DEPTH} levels of nesting", span, "make the document flatter")
+            self._reached = span.line - 1
             raise _Stop
         if getattr(event, "flow_style", False):
             self._brackets.append(span)
@@ -274,10 +325,11 @@ class _Builder:
         items = []
         while not isinstance(event := self._next(), yaml.SequenceEndEvent):
             items.append(self._node(event, depth + 1))
-        return Items(tuple(items), _until(span, event))
+        return Items(tuple(items), self._until(span, event))
 
     def _entries(self, span: Span, depth: int) -> Entries:
         entries: dict[str, tuple[Scalar, Node]] = {}
+        incomplete = False
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
             problems = len(self.problems)
             key = self._node(event, depth + 1)
@@ -285,7 +337,8 @@ class _Builder:
             value = self._node(self._next(), depth + 1)
             if usable and isinstance(key, Scalar):
                 entries[key.text] = (key, value)
-        return Entries(entries, _until(span, event))
+            incomplete = incomplete or not usable
+        return Entries(entries, self._until(span, event), incomplete)
 
     def _check_key(self, key: Node, entries: dict[str, tuple[Scalar, Node]]) -> bool:
         if not isinstance(key, Scalar):
@@ -336,14 +389,13 @@ class _Builder:
         self._add("S014", f"the number `{shown(text)}` is too long", span, hint, label)
         return False
 
+    def _span(self, event: yaml.Event) -> Span:
+        start, end = event.start_mark, event.end_mark
+        if start is None or end is None:
+            return START
+        line = self._shift + 1
+        return Span(start.line + line, start.column + 1, end.line + line, end.column + 1)
 
-def _span(event: yaml.Event) -> Span:
-    start, end = event.start_mark, event.end_mark
-    if start is None or end is None:
-        return START
-    return Span(start.line + 1, start.column + 1, end.line + 1, end.column + 1)
-
-
-def _until(span: Span, event: yaml.Event) -> Span:
-    end = _span(event)
-    return Span(span.line, span.column, end.end_line, end.end_column)
+    def _until(self, span: Span, event: yaml.Event) -> Span:
+        end = self._span(event)
+        return Span(span.line, span.column, end.end_line, end.end_column)

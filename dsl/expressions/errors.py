@@ -35,7 +35,7 @@ class ExpressionErrors(Exception):
     """An expression is refused.
 
     Attributes:
-        errors: every mistake that was found, in order of place; at least one.
+        errors: every mistake that was found, in order of place; none where the schema was unsure of a name.
     """
 
     def __init__(self, errors: Iterable[ExpressionError]) -> None:

@@ -56,7 +56,8 @@ def resolve(name: Name, schema: Schema, report: Report) -> Typed | None:
         return None
     attribute = attributes.get(rest[0])
     if attribute is None:
-        _refuse_attribute(name, namespace, rest[0], schema, report)
+        if namespace != "pool" or not (schema.open or rest[0] in schema.unsure):
+            _refuse_attribute(name, namespace, rest[0], schema, report)
         return None
     index = NAMESPACES.index(namespace)
     return Read(name.start, name.end, attribute.type, index, attribute.name, attribute.declared_at)

@@ -140,7 +140,8 @@ class Ternary(Node):
 Child = Node | Token | None
 
 
-def _sign(token: Token) -> Sign:
+def sign_of(token: Token) -> Sign:
+    """A token with its place."""
     start, end = token.start_pos, token.end_pos
     return Sign(str(token), start if start is not None else 0, end if end is not None else 0)
 
@@ -157,7 +158,7 @@ def _around(children: Sequence[Child], own: int) -> dict[str, int]:
             parts += child.parts
             depth = max(depth, child.depth)
         else:
-            _, first, last = _sign(child)
+            _, first, last = sign_of(child)
         start = first if start < 0 else start
         end = last
     return {"start": start, "end": end, "parts": parts, "depth": depth + 1}
@@ -168,7 +169,7 @@ def _nodes(children: Iterable[Child]) -> tuple[Node, ...]:
 
 
 def _signs(children: Iterable[Child]) -> tuple[Sign, ...]:
-    return tuple(_sign(child) for child in children if isinstance(child, Token))
+    return tuple(sign_of(child) for child in children if isinstance(child, Token))
 
 
 class Builder(Transformer[Token, Node]):
@@ -181,7 +182,7 @@ class Builder(Transformer[Token, Node]):
     def quantity(self, children: list[Child]) -> Node:
         """``10 GiB``."""
         number, unit = children
-        sign = _sign(unit) if isinstance(unit, Token) else None
+        sign = sign_of(unit) if isinstance(unit, Token) else None
         return Quantity(str(number), sign, **_around(children, 1) | {"depth": 1})
 
     def parts(self, children: list[Child]) -> Node:

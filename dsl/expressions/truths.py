@@ -151,18 +151,22 @@ def _relation(node: Relation, text: str) -> Code:
     sides = _side(node.left, text), _side(node.right, text)
     code = _recording(node, text, sides, (node.left.type, node.right.type), SIGNS[node.sign])
     fast = relation(node)
-    if isinstance(fast, Simple) and isinstance(node.left, Read) and isinstance(node.right, Constant):
-        code = code._replace(explain=_explain_read(node, node.left, node.right, code.explain, text))
+    if isinstance(node.left, Read) and isinstance(node.right, Constant):
+        written = simple(node.left, SIGNS[node.sign], node.right.value)
+        types = (node.left.type, node.right.type)
+        code = code._replace(explain=_explain_simple(node, text, written, types, code.explain))
     if isinstance(fast, Simple):
         return code._replace(run=alone(fast), simple=fast)
     return code._replace(run=fast) if fast is not None else code
 
 
-def _explain_read(node: Relation, left: Read, right: Constant, otherwise: Explain, text: str) -> Explain:
-    """The recording form of the most common comparison, an attribute with a literal, in one call."""
-    namespace, name, fast, test, decide, constant = simple(left, SIGNS[node.sign], right.value)
+def _explain_simple(
+    node: Typed, text: str, written: Simple, types: tuple[Type | None, Type | None], otherwise: Explain
+) -> Explain:
+    """The recording form of the most common comparison, an attribute with what is written, in one call."""
+    namespace, name, fast, test, decide, constant = written
     source, start, end = " ".join(text[node.start : node.end].split()), node.start, node.end
-    left_type, right_type = left.type, right.type
+    left_type, right_type = types
 
     def explain(env: Env, seen: list[Comparison]) -> bool | None:
         found = env[namespace].get(name)
@@ -189,7 +193,16 @@ def _membership(node: Membership, text: str) -> Code:
     if all(isinstance(item, Constant) for item in node.items):
         written = tuple(item.value for item in node.items if isinstance(item, Constant))
         allowed = frozenset(written)
-        return _recording(node, text, (side, _constant(written)), types, lambda one, _box: (one in allowed) is wanted)
+
+        def decide(one: object, _written: object) -> bool:
+            return (one in allowed) is wanted
+
+        code = _recording(node, text, (side, _constant(written)), types, decide)
+        if not isinstance(node.value, Read):
+            return code
+        fast = simple(node.value, decide, written)
+        explain = _explain_simple(node, text, fast, types, code.explain)
+        return code._replace(run=alone(fast), explain=explain, simple=fast)
     return _recording(node, text, (side, _several(items)), types, lambda one, box: (one in box) is wanted)
 
 

@@ -173,12 +173,20 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The names that expressions may use: per namespace, attribute by name."""
+    """The names that expressions may use: per namespace, attribute by name.
+
+    Attributes:
+        unsure: names of pool attributes whose type is not known, because what would tell it is refused elsewhere.
+        open: pools may have other attributes as well. An expression that reads one of these, or one that is unsure, is
+            refused without a mistake of its own.
+    """
 
     pool: Mapping[str, Attribute] = field(default_factory=dict)
     request: Mapping[str, Attribute] = field(default_factory=dict)
     share: Mapping[str, Attribute] = field(default_factory=dict)
     spec: Mapping[str, Attribute] = field(default_factory=dict)
+    unsure: frozenset[str] = field(default=frozenset(), kw_only=True)
+    open: bool = field(default=False, kw_only=True)
 
     @classmethod
     def of(
@@ -189,7 +197,8 @@ class Schema:
         spec: Iterable[Attribute] = (),
     ) -> Schema:
         """A schema from attributes; of two with one name in a namespace the later counts."""
-        return cls(*({attribute.name: attribute for attribute in group} for group in (pool, request, share, spec)))
+        names = ({attribute.name: attribute for attribute in group} for group in (pool, request, share, spec))
+        return cls(*names)
 
     def attributes(self, namespace: str) -> Mapping[str, Attribute] | None:
         """The attributes of a namespace, None when there is no such namespace."""

@@ -150,8 +150,16 @@ def _render_number(value: Number, kind: Type) -> str:
     if scales is None:
         scales = ((kind.noun.removeprefix("quantity in "), 1, 1),)
     amount, below = abs(value.numerator), value.denominator
-    unit, above, part = next((scale for scale in scales if amount * scale[2] >= scale[1] * below), scales[-1])
+    unit, above, part = _largest(scales, amount, below)
     return f"{_decimal(amount * part, above * below, negative=value < 0)} {unit}".rstrip()
+
+
+def _largest(scales: _Scales, amount: int, below: int) -> tuple[str, int, int]:
+    """The largest unit of which there is at least one, else the smallest."""
+    for scale in scales:
+        if amount * scale[2] >= scale[1] * below:
+            return scale
+    return scales[-1]
 
 
 def _decimal(amount: int, below: int, *, negative: bool) -> str:

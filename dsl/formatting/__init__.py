@@ -2,8 +2,8 @@
 
 What is changed: the order of keys (``apiVersion``, ``kind``, ``name``, then as the kind declares them, at every depth;
 keys that a kind does not have come last), indentation by two spaces, single quotes where double ones do as well, white
-space around values and comments, and empty lines (one at most). What is left: every value as it is written, block or
-brackets, line breaks inside of text, the order of lists and of keys that users choose.
+space around values and comments and inside of expressions, and empty lines (one at most). What is left: every other
+value as it is written, block or brackets, line breaks inside of text, the order of lists and of keys that users choose.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dsl.formatting import expressions
 from dsl.problems import Source, Span
@@ -37,12 +37,31 @@ def text_of(node: Scalar, lines: list[str], column: int, *, flow: bool, expressi
     """
     raw = raw_lines(node.span, lines)
     if not node.plain and raw[0][:1] in ("|", ">"):
-        return _block(node, raw, column)
+        block = _block(node, raw, column)
+        return _rule_in_block(block) if expression else block
     if expression and len(raw) == 1 and isinstance(node.value, str):
         better = expressions.format_expression(node.value)
         if better != node.value and "\n" not in better:
             return Text((_written(better, flow=flow),))
-    return Text(tuple(_requoted("\n".join(_stripped(raw, node))).split("\n")))
+    stripped = "\n".join(_stripped(raw, node))
+    if expression and len(raw) > 1 and node.plain:
+        return Text(tuple(_rule_in_lines(stripped, node, flow=flow).split("\n")))
+    return Text(tuple(_requoted(stripped).split("\n")))
+
+
+def _rule_in_block(block: Text) -> Text:
+    """An expression in a block. YAML joins the lines behind ``>``, so that a comment there means more than it shows."""
+    header, *body = block.lines
+    if not body or (header.startswith(">") and any("#" in line for line in body)):
+        return block
+    return replace(block, lines=(header, *expressions.format_expression("\n".join(body)).split("\n")))
+
+
+def _rule_in_lines(text: str, node: Scalar, *, flow: bool) -> str:
+    """An expression in lines that YAML joins."""
+    better = expressions.format_expression(text)
+    same = expressions.format_expression(_read(better, flow=flow) or "") == expressions.format_expression(node.text)
+    return better if same else text
 
 
 def key_text(node: Scalar, lines: list[str]) -> str:
@@ -111,7 +130,13 @@ def _written(text: str, *, flow: bool) -> str:
 
 
 def _reads_as_itself(text: str, *, flow: bool) -> bool:
-    parsed = parse(Source("", f"[{text}]" if flow else f"- {text}"))
+    return _read(text, flow=flow) == text
+
+
+def _read(text: str, *, flow: bool) -> str | None:
+    """The text that a plain scalar is read as; None when it is something else."""
+    written = text.replace("\n", "\n  ")
+    parsed = parse(Source("", f"[{written}]" if flow else f"- {written}"))
     node = parsed.documents[0] if parsed.documents and not parsed.problems else None
     item = node.items[0] if isinstance(node, Items) and len(node.items) == 1 else None
-    return isinstance(item, Scalar) and item.value == text
+    return item.value if isinstance(item, Scalar) and isinstance(item.value, str) else None

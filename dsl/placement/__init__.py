@@ -9,21 +9,22 @@ with an accepted value, and satisfies each rule of the type and of the set's def
 rejects it); it enforces the QoS class and has its floors left in its budget; it is near to and apart from the shares
 that the request names; the type allows the size; the shares of the type stay spread; the size fits.
 
-Rank: the sum of the weighted preferences, then most bytes free after the placement (a pool that does not know them
-last), then backend, pool name and id in alphabetical order.
+Rank: the sum of the weighted preferences, of which the latency target of the QoS class is one, then most bytes free
+after the placement (a pool that does not know them last), then backend, pool name and id in alphabetical order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from operator import attrgetter
 
-from dsl.decision import Decision, PoolRule, PoolVerdict, RuleResult
+from dsl.decision import Decision, Findings, PoolVerdict, RuleResult, total
 from dsl.placement.language import Language
 from dsl.placement.pools import NO_SURROUNDINGS, Neighbour, PlacementRequest, PoolView, Surroundings
-from dsl.placement.rules import CapacityRule, PlacementRule, rules_of
-from dsl.placement.scoring import score
+from dsl.placement.room import CapacityRule
+from dsl.placement.rules import rules_of
+from dsl.placement.scoring import given_to
 from dsl.placement.spread import spread_rule
+from dsl.placement.standing import Failing, Pools
 from dsl.rules import Spread
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "PlacementRequest",
     "PoolVerdict",
     "PoolView",
+    "Pools",
     "RuleResult",
     "Surroundings",
     "place",
@@ -40,54 +42,51 @@ __all__ = [
 
 
 def place(
-    request: PlacementRequest, pools: Iterable[PoolView], surroundings: Surroundings = NO_SURROUNDINGS
+    request: PlacementRequest, pools: Iterable[PoolView] | Pools, surroundings: Surroundings = NO_SURROUNDINGS
 ) -> Decision:
     """Ranks the pools that can hold the request and records why each was kept or dropped.
 
     Changes nothing and raises nothing: a decision without a ranked pool says in its summary what would have to change.
+
+    Args:
+        request: what is to be placed.
+        pools: those that may hold it; as :class:`~dsl.placement.standing.Pools` they remember between requests.
+        surroundings: what else counts.
     """
-    views = sorted(pools, key=_ORDER)
-    rules = list(rules_of(request, surroundings))
-    capacity = CapacityRule(request.space)
-    measures = [capacity.measure(view) for view in views]
-    failing = _failing(views, rules)
+    pools = pools if isinstance(pools, Pools) else Pools.of(pools)
+    views, rules = pools.views, list(rules_of(request, surroundings))
+    capacity = CapacityRule(request.space, pools)
+    fails: list[Failing] = [pools.failing(rule) if rule.enforced else {} for rule in rules]
     spread, position = _spread(request, surroundings)
     if spread is not None:
-        able = [view for view, failed, found in zip(views, failing, measures, strict=True) if found.fits and not failed]
+        failed = frozenset().union(*fails)
+        able = [view for place_, view in enumerate(views) if place_ not in capacity.failing and place_ not in failed]
         rules.append(spread_rule(spread, surroundings.spread, able, position))
-        _ask(views, rules[-1], len(rules) - 1, failing)
-    last = (len(rules),)
-    asked: tuple[PoolRule, ...] = (*rules, capacity)
-    verdicts = tuple(
-        [
-            PoolVerdict(view, asked, failed if found.fits else failed + last, found.room)
-            for view, failed, found in zip(views, failing, measures, strict=True)
-        ]
+        fails.append(pools.failing(rules[-1]) if rules[-1].enforced else {})
+    fails.append(capacity.failing)
+    failing = _by_pool(fails, len(views))
+    kept = [place_ for place_, failed_ in enumerate(failing) if not failed_]
+    given = given_to([views[place_] for place_ in kept], request, surroundings)
+    findings = Findings(
+        views,
+        rules,
+        capacity,
+        fails,
+        failing,
+        capacity.rooms,
+        dict(zip(kept, given, strict=True)) if given else {},
+        lambda number: pools.reasons(rules[number], fails[number]) if fails[number] else {},
     )
-    kept = [(view, verdict) for view, verdict in zip(views, verdicts, strict=True) if not verdict.failing]
-    score(kept, request, surroundings)
-    ranked = sorted([verdict for _, verdict in kept], key=_rank)
-    return Decision(tuple([verdict.pool for verdict in ranked]), verdicts, request.to_json())
+    return Decision(_ranked(kept, findings), findings, request.to_json())
 
 
-_ORDER = attrgetter("backend", "name", "id")
-
-
-def _failing(views: Sequence[PoolView], rules: Sequence[PlacementRule]) -> list[tuple[int, ...]]:
-    """Per pool the numbers of the enforced rules that do not hold."""
-    failing: list[tuple[int, ...]] = [()] * len(views)
-    for number, rule in enumerate(rules):
-        _ask(views, rule, number, failing)
+def _by_pool(fails: Sequence[Failing], pools: int) -> list[tuple[int, ...]]:
+    """Per pool the numbers of the rules that do not hold."""
+    failing: list[tuple[int, ...]] = [()] * pools
+    for number, places in enumerate(fails):
+        for place_ in places:
+            failing[place_] += (number,)
     return failing
-
-
-def _ask(views: Sequence[PoolView], rule: PlacementRule, number: int, failing: list[tuple[int, ...]]) -> None:
-    """Add the number of a rule to what the pools fail where it does not hold. One that is only watched drops none."""
-    if not rule.enforced:
-        return
-    test = rule.test
-    for place_ in [place_ for place_, view in enumerate(views) if not test(view)]:
-        failing[place_] += (number,)
 
 
 def _spread(request: PlacementRequest, surroundings: Surroundings) -> tuple[Spread | None, str]:
@@ -99,6 +98,12 @@ def _spread(request: PlacementRequest, surroundings: Surroundings) -> tuple[Spre
     return None, ""
 
 
-def _rank(verdict: PoolVerdict) -> tuple[float, bool, int]:
-    room = verdict.free_after
-    return (-verdict.score, room is None, -(room or 0))
+def _ranked(kept: Sequence[int], findings: Findings) -> tuple[int, ...]:
+    """The places of the pools that fit, best first: sorted by what counts least first, each time keeping the order."""
+    rooms = findings.rooms
+    ranked = [place_ for place_ in kept if rooms[place_] is not None]
+    ranked.sort(key=[room or 0 for room in rooms].__getitem__, reverse=True)
+    ranked += [place_ for place_ in kept if rooms[place_] is None]
+    if findings.given:
+        ranked.sort(key=lambda place_: total(findings.given[place_]), reverse=True)
+    return tuple(ranked)

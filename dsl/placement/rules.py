@@ -5,15 +5,15 @@ Each has a quick form, which only says whether it holds, and one that explains i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from operator import attrgetter
+from typing import Any
 
-from dsl.capacity import Measure, SpaceRequest, fits, measure
 from dsl.decision import Compared, Kind, RuleResult, literal
 from dsl.documents import PlacementSpec, ShareTypeSpec
-from dsl.expressions import Comparison, Env, Explanation, Expression, ExpressionErrors, render_value
+from dsl.expressions import Comparison, Env, Expression, ExpressionErrors, render_value
 from dsl.fields import AttributeScalar, Refusal, attribute_scalar
 from dsl.placement.pools import Neighbour, PlacementRequest, PoolView, Surroundings
 from dsl.qos.rules import qos_rules
@@ -26,37 +26,22 @@ Explain = Callable[[PoolView], RuleResult]
 
 @dataclass(frozen=True, slots=True)
 class PlacementRule:
-    """One rule, ready to be asked. Both are pure; ``test`` gives None when the pool does not say."""
+    """One rule, ready to be asked.
+
+    Attributes:
+        test: whether it holds; None when the pool does not say.
+        explain: the same with both values and the reason.
+        enforced: False for a rule that is only watched.
+        standing: what the answer and its reason depend on beside the pool, as a key; None when it is not remembered. A
+            rule with the same key gives the same answers for the same reasons.
+    """
 
     test: Test
     explain: Explain
     enforced: bool = True
+    standing: Hashable = None
 
 
-class CapacityRule:
-    """Whether the size fits; always the last rule."""
-
-    def __init__(self, space: SpaceRequest) -> None:
-        self._space = space
-        self._known: dict[str, Measure] = {}
-
-    def measure(self, pool: PoolView) -> Measure:
-        """Whether it fits, and what is left then; kept for the explanation."""
-        found = self._known[pool.id] = measure(pool.figures, self._space)
-        return found
-
-    def test(self, pool: PoolView) -> bool:
-        """Whether it fits."""
-        return self.measure(pool).fits
-
-    def explain(self, pool: PoolView) -> RuleResult:
-        """The arithmetic."""
-        found = fits(pool.figures, self._space, self._known.get(pool.id))
-        values = (_CAPACITY, found.rule, found.left, found.right, found.fits, "", "B", found.reason, True, ())
-        return _new(RuleResult, values)
-
-
-_CAPACITY = Kind.CAPACITY
 # As many are made as there are pools and rules; this way takes a fraction of the time of a call of the class.
 _new = tuple.__new__
 
@@ -64,7 +49,7 @@ _new = tuple.__new__
 def rules_of(request: PlacementRequest, surroundings: Surroundings) -> Iterator[PlacementRule]:
     """The rules that apply to the request, in the order in which they are recorded, without spread and capacity."""
     share_type = request.type
-    yield PlacementRule(attrgetter("available"), _available)
+    yield PlacementRule(attrgetter("available"), _available, standing="available")
     if request.exclude:
         yield _not_excluded(request)
     if request.pool is not None:
@@ -81,7 +66,7 @@ def rules_of(request: PlacementRequest, surroundings: Surroundings) -> Iterator[
     if surroundings.defaults is not None:
         yield from _expressions(surroundings.defaults, surroundings.defaults.require, request, surroundings)
     if request.qos is not None:
-        yield from (_explained(rule) for rule in qos_rules(request.qos, request.size))
+        yield from (_explained(rule.explain, rule.standing) for rule in qos_rules(request.qos, request.size))
     yield from _affinities(request)
     yield _allowed_size(request)
 
@@ -102,15 +87,18 @@ _AVAILABLE = RuleResult(Kind.AVAILABLE, "pool is available", True, True, ok=True
 
 
 def _available(pool: PoolView) -> RuleResult:
-    if pool.available:
-        return _AVAILABLE
-    why = f": {pool.excluded_reason}" if pool.excluded_reason else ""
-    return RuleResult(Kind.AVAILABLE, "pool is available", False, True, ok=False, reason=f"not available{why}")
+    return _AVAILABLE if pool.available else _unavailable(pool.excluded_reason)
 
 
-def _explained(explain: Explain) -> PlacementRule:
+@lru_cache(maxsize=256)  # the pools of a backend have it in common
+def _unavailable(why: str) -> RuleResult:
+    reason = f"not available: {why}" if why else "not available"
+    return RuleResult(Kind.AVAILABLE, "pool is available", False, True, ok=False, reason=reason)
+
+
+def _explained(explain: Explain, standing: Hashable) -> PlacementRule:
     """A rule whose quick form is its long one."""
-    return PlacementRule(lambda pool: explain(pool).ok, explain)
+    return PlacementRule(lambda pool: explain(pool).ok, explain, standing=standing)
 
 
 def _not_excluded(request: PlacementRequest) -> PlacementRule:
@@ -158,7 +146,7 @@ def _in_zones(zones: tuple[str, ...], position: str) -> PlacementRule:
         reason = "" if ok else f"its zone is {zone}" if zone else "it is in no zone"
         return RuleResult(Kind.ZONE, text, zone, zones, ok=ok, position=position, reason=reason)
 
-    return PlacementRule(lambda pool: pool.zone in zones, lambda pool: result(pool.zone))
+    return PlacementRule(lambda pool: pool.zone in zones, lambda pool: result(pool.zone), standing=("zones", zones))
 
 
 def _speaks(protocol: str, position: str) -> PlacementRule:
@@ -170,7 +158,9 @@ def _speaks(protocol: str, position: str) -> PlacementRule:
         reason = "" if ok else f"it speaks {', '.join(protocols) or 'no protocol'}"
         return RuleResult(Kind.PROTOCOL, text, protocols, protocol, ok=ok, position=position, reason=reason)
 
-    return PlacementRule(lambda pool: protocol in pool.protocols, lambda pool: result(pool.protocols))
+    return PlacementRule(
+        lambda pool: protocol in pool.protocols, lambda pool: result(pool.protocols), standing=("protocol", protocol)
+    )
 
 
 def _requires(share_type: ShareTypeSpec, attribute: str) -> PlacementRule:
@@ -198,7 +188,7 @@ def _requires(share_type: ShareTypeSpec, attribute: str) -> PlacementRule:
         reason = "" if ok else f"its {attribute} is {literal(has)}"
         return RuleResult(Kind.REQUIRE, text, has, right, ok=ok, position=position, reason=reason)
 
-    return PlacementRule(test, explain)
+    return PlacementRule(test, explain, standing=("require", attribute, accepted))
 
 
 def _same_size(text: str, accepted: frozenset[tuple[bool, AttributeScalar]]) -> bool:
@@ -228,28 +218,75 @@ def _expressions(
 def _expression(
     rule: Rule, expression: Expression, beside: dict[str, dict[str, object]], position: str
 ) -> PlacementRule:
-    text, enforced, evaluate = " ".join(rule.rule.split()), rule.enforce == "enforce", expression.evaluate
-    asked, spec = beside["request"], beside["spec"]
+    text, enforced = " ".join(rule.rule.split()), rule.enforce == "enforce"
+    asked, spec, shown = beside["request"], beside["spec"], _Shown()
+    # Takes a plain tuple in the order of an Env, which is made in half the time.
+    evaluate: Callable[[Any], bool | None] = expression.evaluate
 
-    results: dict[tuple[int, ...], RuleResult] = {}
-    shared = _shared_texts()
-
-    def explain(pool: PoolView) -> RuleResult:
+    def result(pool: PoolView) -> RuleResult:
         found = expression.explain(_new(Env, (pool.values, asked, _NOTHING, spec)))
-        compared = tuple([shared(comparison) for comparison in found.comparisons])
-        same = tuple([id(one) for one in compared])  # results keep what they compared, so that each identity stays
-        known = results.get(same)
-        if known is None:
-            known = results[same] = result(found, compared)
-        return known
-
-    def result(found: Explanation, compared: tuple[Compared, ...]) -> RuleResult:
+        compared = tuple([shown.compared(comparison) for comparison in found.comparisons])
         ok, (left, right) = found.verdict is True, _sides(found.comparisons, compared)
         reason = "" if ok else _why(found.reasons, compared, rule.message)
         kind = Kind.ABSENT if found.verdict is None else Kind.RULE
         return _new(RuleResult, (kind, text, left, right, ok, position, "", reason, enforced, compared))
 
-    return PlacementRule(lambda pool: evaluate(_new(Env, (pool.values, asked, _NOTHING, spec))), explain, enforced)
+    return PlacementRule(
+        lambda pool: evaluate((pool.values, asked, _NOTHING, spec)),
+        _shared(result, [name for namespace, name in expression.names if namespace == "pool"]),
+        enforced,
+        (rule.message, *_standing(expression, asked, spec)),
+    )
+
+
+def _standing(expression: Expression, asked: Mapping[str, object], spec: Mapping[str, object]) -> tuple[Hashable, ...]:
+    """The compiled form, which no other expression has, and what it reads of the request and the type."""
+    beside = {"request": asked, "spec": spec}
+    read = sorted((namespace, name) for namespace, name in expression.names if namespace in beside)
+    return (expression.evaluate, *[beside[namespace].get(name) for namespace, name in read])
+
+
+def _shared(explain: Explain, names: Sequence[str]) -> Explain:
+    """The same explanation, made once for all pools with the same values under the names that it depends on."""
+    if not _OF_ONE_POOL.isdisjoint(names):
+        return explain
+    known: dict[tuple[object, ...], RuleResult] = {}
+
+    def found(pool: PoolView) -> RuleResult:
+        values = pool.values
+        read = tuple([values.get(name) for name in names])
+        classes = tuple(map(type, read))
+        if not _PLAIN.issuperset(classes):
+            return explain(pool)
+        key = read + classes
+        result = known.get(key)
+        if result is None:
+            result = known[key] = explain(pool)
+        return result
+
+    return found
+
+
+_OF_ONE_POOL = frozenset({"name", "free", "provisioned"})
+"""What hardly two pools have the same of."""
+_PLAIN = frozenset({bool, int, str, type(None)})
+"""Classes whose equal values look the same; two equal versions may not, and lists cannot be looked up."""
+
+
+class _Shown:
+    """The values of a rule's comparisons as text; what was asked for is the same for every pool."""
+
+    def __init__(self) -> None:
+        self._right: dict[int, tuple[object, str]] = {}
+
+    def compared(self, comparison: Comparison) -> Compared:
+        """A comparison as text."""
+        text, left, right, verdict, start, _, reason, _, left_type, right_type = comparison
+        known = self._right.get(start)
+        if known is None or (known[0] is not right and (right.__class__ is not int or known[0] != right)):
+            shown = "" if right is None and right_type is None else render_value(right, right_type)
+            known = self._right[start] = (right, shown)
+        return _new(Compared, (text, render_value(left, left_type), known[1], verdict, reason))
 
 
 _NOTHING: dict[str, object] = {}
@@ -260,31 +297,9 @@ def _unreadable(rule: Rule, errors: ExpressionErrors, position: str) -> Placemen
     text, error = " ".join(rule.rule.split()), errors.errors[0]
     reason = f"the rule cannot be read any more: {error.code} {error.message}"
     result = RuleResult(Kind.RULE, text, None, None, ok=False, position=position, reason=reason)
-    return PlacementRule(lambda _pool: False, lambda _pool: result, rule.enforce == "enforce")
-
-
-def compared_values(comparison: Comparison) -> Compared:
-    """A comparison as text."""
-    text, left, right, verdict, _, _, reason, _, left_type, right_type = comparison
-    shown = "" if right is None and right_type is None else render_value(right, right_type)
-    return _new(Compared, (text, render_value(left, left_type), shown, verdict, reason))
-
-
-def _shared_texts() -> Callable[[Comparison], Compared]:
-    """:func:`compared_values`, which is asked once for the same values of the same comparison."""
-    known: dict[tuple[object, ...], Compared] = {}
-
-    def shared(comparison: Comparison) -> Compared:
-        _, left, right, verdict, start, _, reason, _, _, _ = comparison
-        try:
-            found = known.get(same := (start, left is True or left is False, left, right, verdict, reason))
-        except TypeError:  # a driver reports something that is no value of an attribute
-            return compared_values(comparison)
-        if found is None:
-            found = known[same] = compared_values(comparison)
-        return found
-
-    return shared
+    return PlacementRule(
+        lambda _pool: False, lambda _pool: result, rule.enforce == "enforce", standing=("unreadable", reason)
+    )
 
 
 def _sides(comparisons: tuple[Comparison, ...], compared: tuple[Compared, ...]) -> tuple[object, object]:
@@ -339,4 +354,4 @@ def _allowed_size(request: PlacementRequest) -> PlacementRule:
     reason = request.type.size_refusal(request.size) or ""
     position = _position(request.type, "limits")
     result = RuleResult(Kind.SIZE, text, request.size, right, ok=not reason, position=position, unit="B", reason=reason)
-    return PlacementRule(lambda _pool: result.ok, lambda _pool: result)
+    return PlacementRule(lambda _pool: result.ok, lambda _pool: result, standing=("size", reason))

@@ -6,25 +6,29 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import partial
 
-from dsl.decision import PoolVerdict, Term
+from dsl.decision import Given, Term
 from dsl.documents import PlacementSpec, ShareTypeSpec
 from dsl.expressions import Env, Expression, Type, render_value
 from dsl.placement.pools import PlacementRequest, PoolView, Surroundings
 from dsl.placement.rules import environment
 from dsl.rules import Preference
+from shareflow.contracts.qos import format_latency
 
 
-def score(kept: Sequence[tuple[PoolView, PoolVerdict]], request: PlacementRequest, surroundings: Surroundings) -> None:
-    """Give each pool its scores: per preference the raw value, the value from 0 to 1 among the pools, and weighted.
+def given_to(
+    views: Sequence[PoolView], request: PlacementRequest, surroundings: Surroundings
+) -> list[tuple[Given, ...]]:
+    """What the preferences give to each pool that fits; an empty list when nothing is preferred.
 
     A value becomes ``(value - least) / (most - least)``, 0 when all are equal; ``when`` is 1 or 0. A value that is not
     known counts as the worst one: the least, or the most where the weight is negative.
     """
-    preferences = list(preferences_of(request.type, surroundings))
+    preferences = [*preferences_of(request.type, surroundings), *_of_class(request)]
     if not preferences:
-        return
+        return []
     beside = environment(request)
-    envs = [Env(view.values, beside["request"], {}, beside["spec"]) for view, _ in kept]
+    envs = [Env(view.values, beside["request"], {}, beside["spec"]) for view in views]
+    given: list[tuple[Given, ...]] = [()] * len(views)
     for preference, position in preferences:
         text, language = preference.when or preference.score or "", surroundings.language
         expression = language.rule(text) if preference.when is not None else language.score(text)
@@ -32,8 +36,9 @@ def score(kept: Sequence[tuple[PoolView, PoolVerdict]], request: PlacementReques
             continue  # one of an older version of the type, which nobody can read any more, prefers nothing
         term = Term(text, partial(_shown, expression.type), preference.weight, position)
         raw = [expression.evaluate(env) for env in envs]
-        for (_, verdict), value, part in zip(kept, raw, _normalised(raw, preference), strict=True):
-            verdict.give(term, value, part)
+        for number, part in enumerate(_normalised(raw, preference)):
+            given[number] += (Given(term, raw[number], part),)
+    return given
 
 
 def _shown(kind: Type, value: object) -> str:
@@ -46,6 +51,18 @@ def preferences_of(share_type: ShareTypeSpec, surroundings: Surroundings) -> Ite
     document = document or surroundings.defaults
     for number, preference in enumerate(document.prefer or () if document is not None else ()):
         yield preference, document.at("prefer", number) if document is not None else ""
+
+
+LATENCY_WEIGHT = 50
+"""What a pool gets that is as quick as the class of the share wants it."""
+
+
+def _of_class(request: PlacementRequest) -> Iterator[tuple[Preference, str]]:
+    """The latency target of a QoS class: it is no promise, so it drops no pool, but it prefers those that keep it."""
+    qos = request.qos
+    if qos is not None and qos.latency_target is not None:
+        wanted = f"pool.latency <= {format_latency(qos.latency_target)}"
+        yield Preference(when=wanted, weight=LATENCY_WEIGHT), qos.at("latency_target")
 
 
 def _normalised(raw: Sequence[object], preference: Preference) -> list[float]:

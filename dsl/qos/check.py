@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from dsl.documents import BackendSpec, QosClassSpec, ShareTypeSpec, SpecDocument
 from dsl.problems import Problem, suggest
+from dsl.salvage import Doubts
 from shareflow.contracts.qos import DIMENSIONS, FLOORS, KEYS
 
 ENFORCED: Mapping[str, frozenset[str]] = MappingProxyType(
@@ -15,28 +16,35 @@ ENFORCED: Mapping[str, frozenset[str]] = MappingProxyType(
 """Keys that built-in drivers enforce. Of other drivers nothing is known before they are opened."""
 
 
-def check_qos(documents: Sequence[SpecDocument]) -> Iterator[Problem]:
-    """The problems of classes, of references to them, and of pools that should back them."""
+def check_qos(documents: Sequence[SpecDocument], doubts: Doubts, *, certain: bool) -> Iterator[Problem]:
+    """The problems of classes, of references to them, and of pools that should back them.
+
+    Args:
+        documents: of the set, without what was refused in them.
+        doubts: what they may hold beside that.
+        certain: nothing was refused in the backends.
+    """
     classes = [doc for doc in documents if isinstance(doc, QosClassSpec)]
     backends = [doc for doc in documents if isinstance(doc, BackendSpec)]
     for share_type in documents:
         if isinstance(share_type, ShareTypeSpec):
-            yield from _reference(share_type, [one.name for one in classes])
-    for one in classes:
+            yield from _reference(share_type, [one.name for one in classes], doubts)
+    for one in (one for one in classes if not one.lost):
         if not one.limits and one.latency_target is None:
             hint = "write a limit like `max_iops: 5000`"
             yield one.problem(("name",), "S253", f"the QoS class `{one.name}` says nothing", hint=hint)
-        elif backends and one.limits:
+        elif backends and certain and one.limits:
             yield from _unenforced(one, backends)
             yield from _unbacked(one, backends)
 
 
-def _reference(share_type: ShareTypeSpec, known: Sequence[str]) -> Iterator[Problem]:
-    if share_type.qos is not None and share_type.qos not in known:
-        near = suggest(share_type.qos, known)
+def _reference(share_type: ShareTypeSpec, known: Sequence[str], doubts: Doubts) -> Iterator[Problem]:
+    name = share_type.qos
+    if name is not None and name not in known and not doubts.about("QosClass", name):
+        near = suggest(name, known)
         listed = f"the QoS classes are {', '.join(sorted(set(known)))}" if known else "add a document of kind QosClass"
         hint = f"did you mean `{near}`?" if near else listed
-        yield share_type.problem(("qos",), "S202", f"there is no QoS class `{share_type.qos}`", hint=hint)
+        yield share_type.problem(("qos",), "S202", f"there is no QoS class `{name}`", hint=hint)
 
 
 def _needs(one: QosClassSpec) -> list[str]:

@@ -25,7 +25,7 @@ class QosKeys(BaseModel):
         sized_by: what ``_per_gib`` counts: the provisioned size, or the bytes in use.
         io_size: bytes that count as one I/O; None leaves that to the backend.
         scope: who shares a limit: the share's clients together, each client, or the shares of the class in one pool.
-        latency_target: microseconds; advisory, never promised.
+        latency_target: microseconds; pools whose ``latency`` is within it are preferred, but it is never promised.
         enforce: ``required``: a pool that cannot enforce a key is no place for the share.
     """
 
@@ -138,7 +138,7 @@ class _Check:
             message = f"a split ceiling cannot stand beside `{beside}`"
             raise Refusal(message, "keep the total, or the split in reads and writes", code="S250")
         if self.limit in BURSTS:
-            if not self._given(total):
+            if not self._given(total) and {f"{total}{form}" for form in FORMS[:2]} <= self.before.keys():
                 raise self._lonely(f"`{total}` to go beyond", f"add `{total}: ...`")
             self._order(total, "below", lambda burst, most: burst < most)
         if self.limit in FLOORS:
@@ -163,9 +163,9 @@ class _Check:
 
     def _used(self) -> None:
         scaled = [key for key in LIMITS if self.before.get(f"{key}_per_gib") is not None]
-        if not scaled:
+        if not scaled and all(f"{key}_per_gib" in self.before for key in LIMITS):
             raise self._lonely("key `..._per_gib` to count for", "remove it, or write a limit per GiB")
-        bare = next((key for key in scaled if self.before.get(f"{key}_at_least") is None), None)
+        bare = next((key for key in scaled if self.before.get(f"{key}_at_least", 0) is None), None)
         if bare is not None:
             message = f"a share that is empty would have no `{bare}`"
             raise Refusal(message, f"add `{bare}_at_least: ...`", code="S252")

@@ -48,7 +48,11 @@ FINE = Judgement(ok=True, unsupported=(), reason="")
 
 
 def judge(qos: QosKeys, verdicts: Mapping[str, KeyVerdict]) -> Judgement:
-    """What the verdicts on a share's keys mean for its class. A latency target is advisory, so it is no part of it."""
+    """What the verdicts on a share's keys mean for its class.
+
+    A latency target only prefers pools, see
+    :mod:`dsl.placement.scoring`, so it is no part of it.
+    """
     missing = {key: verdict for key, verdict in verdicts.items() if verdict.verdict is Verdict.UNSUPPORTED}
     parts = [f"`{key}`: {verdict.reason or 'not supported'}" for key, verdict in missing.items()]
     return Judgement(not missing or qos.enforce == "best_effort", tuple(missing), "; ".join(parts))

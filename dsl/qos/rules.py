@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from dsl.decision import Kind, RuleResult
 from dsl.documents import QosClassSpec
@@ -22,7 +22,11 @@ class HasQos(Protocol):
         """What it says about quality of service."""
 
 
-Rule = Callable[[HasQos], RuleResult]
+class Rule(NamedTuple):
+    """One rule. A rule with the same ``standing`` gives the same answers about the same pools."""
+
+    explain: Callable[[HasQos], RuleResult]
+    standing: Hashable
 
 
 def qos_rules(qos: QosClassSpec, size: int) -> list[Rule]:
@@ -46,7 +50,10 @@ def _enforces(qos: QosClassSpec, values: Effective) -> Rule:
             Kind.QOS, text, tuple(made.limits), asked, ok=made.judgement.ok, position=position, reason=reason
         )
 
-    return lambda pool: result(tuple(pool.qos.supported), pool.qos.budget)
+    return Rule(
+        lambda pool: result(tuple(pool.qos.supported), pool.qos.budget),
+        ("enforces", qos.enforce, *values.limits.items()),
+    )
 
 
 def _within_budget(kind: str, promised: Floors) -> Rule:
@@ -66,4 +73,4 @@ def _within_budget(kind: str, promised: Floors) -> Rule:
         state = pool.qos
         return result(state.budget[index] if key in state.supported else None, state.committed)
 
-    return rule
+    return Rule(rule, ("floors", kind, wanted))
