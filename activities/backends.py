@@ -88,6 +88,8 @@ def pool_row(
         "access_modes": [mode.value for mode in able.access_modes],
         "qos_supported": list(able.qos_supported),
     }
+    if able.transfer:  # the text of an attribute is never empty
+        attributes["transfer"] = able.transfer
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in attributes.items()}
     return PoolRow(
         name=spec.name,

@@ -8,8 +8,7 @@ No cancel or time-out is raised inside their threads: it could come between taki
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection
@@ -18,23 +17,35 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.failures import as_failure, failure_of, translated
-from activities.placement import Placement
+from activities.migration_steps import MigrationSteps
+from activities.placement import Placement, still_known
 from activities.recipes.base import Recipe
 from activities.recipes.create import CreateShare, CreateShareFromSnapshot
 from activities.recipes.delete import DeleteShare, ForgetShare
+from activities.recipes.drain import DrainPool
+from activities.recipes.evacuate import EvacuateBackend, EvacuatePool
+from activities.recipes.failover import FailbackBackend, FailoverBackend
+from activities.recipes.migrate import MigrateShare
+from activities.recipes.migrate_replica import MigrateReplica
+from activities.recipes.promote import PromoteReplica
 from activities.recipes.qos import SetShareQos
+from activities.recipes.replicate import CreateReplica, DeleteReplica, ResyncReplica, SyncReplica
 from activities.recipes.resize import ResizeShare
+from activities.recipes.retype import RetypeShare
 from activities.recipes.snapshots import CreateSnapshot, DeleteSnapshot, RevertShare
 from activities.recipes.specs import ApplySpecs
+from activities.recipes.tombstones import bury_left
+from activities.replica_steps import ReplicaSteps
 from activities.settings import Services
+from activities.transactions import Transactions
 from inventory import claims, operations, reservations
 from inventory.operations import OpenOperation
-from shareflow import faults, names
+from shareflow import names
 from shareflow.contracts.operations import OperationState
+from shareflow.contracts.places import BeginStatus
 from shareflow.contracts.steps import (
     AbortInput,
     BeginInput,
-    BeginStatus,
     Begun,
     CommandStep,
     CommitInput,
@@ -51,9 +62,7 @@ from shareflow.errors import (
     NoPoolFits,
     RequestReused,
     ShareflowError,
-    StaleClaim,
 )
-from shareflow.faults import FaultPoint
 
 RECIPES: tuple[type[Recipe[Any]], ...] = (
     CreateShare,
@@ -65,42 +74,34 @@ RECIPES: tuple[type[Recipe[Any]], ...] = (
     DeleteShare,
     ForgetShare,
     SetShareQos,
+    MigrateShare,
+    RetypeShare,
+    DrainPool,
+    EvacuatePool,
+    EvacuateBackend,
+    FailoverBackend,
+    FailbackBackend,
+    CreateReplica,
+    SyncReplica,
+    ResyncReplica,
+    PromoteReplica,
+    MigrateReplica,
+    DeleteReplica,
     ApplySpecs,
 )
 
 
-class _Moments:
-    """The fault points of one inventory step: before its transaction, before its commit, and after it."""
-
-    def __init__(self, step: str) -> None:
-        self.before = faults.declare(f"inventory.{step}.before_transaction")
-        self.uncommitted = faults.declare(f"inventory.{step}.before_commit")
-        self.committed = faults.declare(f"inventory.{step}.after_commit")
-
-
-_MOMENTS = {
-    step: _Moments(step)
-    for step in (
-        names.BEGIN,
-        names.PLACE_AGAIN,
-        names.COMMIT,
-        names.ABORT,
-        names.MARK,
-        names.SOFT_DELETED,
-        names.RESTORE_ROWS,
-        names.BEGIN_PURGE,
-        names.RETENTION,
-    )
-}
-
-
-class InventorySteps:
+class InventorySteps(Transactions):
     """The inventory's activities, bound to one database."""
 
     def __init__(self, services: Services) -> None:
-        self._database = services.database
+        super().__init__(services.database)
+        self._migration = MigrationSteps(services)
         self._placement = Placement(services.database)
         self._recipes = {recipe.kind: recipe(services.limits, self._placement) for recipe in RECIPES}
+        self._replicas = ReplicaSteps(
+            services, PromoteReplica(services.limits, self._placement), MigrateReplica(services.limits, self._placement)
+        )
 
     def activities(self) -> list[Callable[..., Any]]:
         """The activity functions to register."""
@@ -108,37 +109,26 @@ class InventorySteps:
             self.begin,
             self.place_again,
             self.commit,
+            self.begin_undo,
             self.abort,
             self.mark,
             self.soft_deleted,
             self.restore_rows,
             self.begin_purge,
             self.retention,
+            *self._migration.activities(),
+            *self._replicas.activities(),
         ]
 
-    @contextmanager
-    def _step(self, step: str, operation: str) -> Iterator[Connection]:
-        moments = _MOMENTS[step]
-        with translated():
-            self._hit(moments.before, operation)
-            with self._database.write() as connection:
-                yield connection
-                self._hit(moments.uncommitted, operation)
-            # Window: the transaction is durable, the answer is not. The repeated step finds it done.
-            self._hit(moments.committed, operation)
-
-    @staticmethod
-    def _hit(point: FaultPoint, operation: str) -> None:
-        faults.hit(point, operation)
-
-    def _recipe(self, kind: str) -> Recipe[Any]:
+    def recipe(self, kind: str) -> Recipe[Any]:
+        """The transactions of a kind of operation. Raises InvalidInput for one that is none."""
         recipe = self._recipes.get(kind)
         if recipe is None:
             raise InvalidInput(f"{kind!r} is not an operation", field="kind")
         return recipe
 
     def _delete_recipe(self, operation: OpenOperation) -> DeleteShare:
-        recipe = self._recipe(operation.kind)
+        recipe = self.recipe(operation.kind)
         if not isinstance(recipe, DeleteShare):
             raise InvalidInput(f"{operation.kind} has no recycle bin", field="kind")
         return recipe
@@ -147,7 +137,7 @@ class InventorySteps:
     def begin(self, step: BeginInput) -> Begun:
         """Open, claim, check, reserve and place. A refusal ends the operation failed-clean and is raised."""
         try:
-            with self._step(names.BEGIN, step.operation) as connection:
+            with self.step(names.BEGIN, step.operation) as connection:
                 begun = self._begin(connection, step)
             self._placement.pictures.catch_up()
             return begun
@@ -167,23 +157,20 @@ class InventorySteps:
             return Begun(status=BeginStatus.ENDED, result=operation.result, failure=operation.failure)
         if operation.begun is not None:
             return Begun.model_validate({**operation.begun, "recovery": operation.recovery}, strict=False)
-        recipe = self._recipe(step.kind)
+        recipe = self.recipe(step.kind)
         begun = recipe.begin(connection, operation, recipe.parse(operation))
         match begun.status:
             case BeginStatus.WAITING:
                 operations.note(connection, operation.id, waiting_for=begun.waiting_for)
                 return begun.model_copy(update={"limits": recipe.limits})
             case BeginStatus.STARTED:
-                self._keep(connection, operation, begun)
+                self.keep(connection, operation, begun)
             case BeginStatus.ENDED:
                 operations.note(connection, operation.id, share_id=begun.share_id)
                 operations.end(connection, operation.id, OperationState.SUCCEEDED, result=begun.result)
-                return begun.model_copy(update={"waiting_for": claims.release(connection, operation.id)})
+                woken = [*begun.waiting_for, *claims.release(connection, operation.id)]
+                return begun.model_copy(update={"waiting_for": list(dict.fromkeys(woken))})
         return begun
-
-    @staticmethod
-    def _keep(connection: Connection, operation: OpenOperation, begun: Begun) -> None:
-        operations.note(connection, operation.id, begun=begun.model_dump(mode="json"))
 
     def _refuse(self, step: BeginInput, refusal: ShareflowError) -> list[str]:
         """Record the refusal, so that the same request gets the same answer. Claims that waited are given back.
@@ -195,64 +182,69 @@ class InventorySteps:
             if operation.begun is None and not operation.ended:
                 reservations.void(connection, step.operation)
                 if isinstance(refusal, NoPoolFits):
-                    operations.note(connection, step.operation, placement=refusal.placement)
+                    operations.note(connection, step.operation, placement=still_known(connection, refusal.placement))
                 operations.end(connection, step.operation, OperationState.FAILED_CLEAN, failure=failure_of(refusal))
             return claims.release(connection, step.operation) if operation.begun is None else []
 
-    def _running(self, connection: Connection, operation: str) -> tuple[OpenOperation, Begun]:
-        found = operations.get(connection, operation)
-        return found, self._begun(found)
-
-    @staticmethod
-    def _begun(found: OpenOperation) -> Begun:
-        if found.ended or found.begun is None:
-            raise StaleClaim(f"operation {found.id} is {found.state.value}, nothing more can be done in its name")
-        return Begun.model_validate(found.begun, strict=False)
-
     @activity.defn(name=names.PLACE_AGAIN, no_thread_cancel_exception=True)
     def place_again(self, step: PlaceAgainInput) -> Begun:
-        """Take the next-best pool after one refused. Raises NoPoolFits when none is left."""
+        """Take the next-best pool after one refused, or wait in line. Raises NoPoolFits when none is left."""
         try:
-            with self._step(names.PLACE_AGAIN, step.operation) as connection:
-                operation, begun = self._running(connection, step.operation)
-                recipe = self._recipe(operation.kind)
-                if not isinstance(recipe, CreateShare | CreateShareFromSnapshot):
+            with self.step(names.PLACE_AGAIN, step.operation) as connection:
+                operation, begun = self.running(connection, step.operation)
+                recipe = self.recipe(operation.kind)
+                if not isinstance(recipe, CreateShare | CreateShareFromSnapshot | MigrateShare | CreateReplica):
                     raise InvalidInput(f"{operation.kind} is not placed", field="kind")
                 moved = recipe.place_again(connection, operation, begun, step)
-                self._keep(connection, operation, moved)
+                if moved.status is not BeginStatus.WAITING:
+                    self.keep(connection, operation, moved)
                 return moved
         except ApplicationError as error:
             if isinstance(error.__cause__, NoPoolFits):
                 with translated(), self._database.write() as connection:
-                    operations.note(connection, step.operation, placement=error.__cause__.placement)
+                    kept = still_known(connection, error.__cause__.placement)
+                    operations.note(connection, step.operation, placement=kept)
             raise
 
     @activity.defn(name=names.COMMIT, no_thread_cancel_exception=True)
     def commit(self, step: CommitInput) -> Ended:
         """Make the outcome true, end the operation, release its claims. Repeated: the recorded result."""
-        with self._step(names.COMMIT, step.operation) as connection:
+        with self.step(names.COMMIT, step.operation) as connection:
             operation = operations.get(connection, step.operation)
             if operation.state is OperationState.SUCCEEDED:
                 return Ended(result=operation.result)
-            begun = self._begun(operation)
+            begun = self.begun(operation)
+            self.forward(operation)
             claims.check(connection, operation.id, [*begun.fences, *begun.item_fences])
-            result = self._recipe(operation.kind).commit(connection, operation, begun, step)
+            bury_left(connection, operation, begun.share_id, step.left)
+            result = self.recipe(operation.kind).commit(connection, operation, begun, step)
             operations.end(connection, operation.id, OperationState.SUCCEEDED, result=result)
             return Ended(result=result, wake=claims.release(connection, operation.id))
+
+    @activity.defn(name=names.BEGIN_UNDO, no_thread_cancel_exception=True)
+    def begin_undo(self, step: CommandStep) -> Ended:
+        """No attempt can commit from here on; or the recorded ending of an operation that has ended before."""
+        with self.step(names.BEGIN_UNDO, step.operation) as connection:
+            operation = operations.fetch(connection, step.operation)
+            if operation is None:
+                return Ended()
+            if not operation.ended:
+                operations.note(connection, operation.id, recovery=operations.UNDOING)
+            return Ended(result=operation.result, failure=operation.failure)
 
     @activity.defn(name=names.ABORT, no_thread_cancel_exception=True)
     def abort(self, step: AbortInput) -> Ended:
         """Take everything back, end the operation failed-clean, release its claims. Repeated: nothing more happens."""
-        with self._step(names.ABORT, step.operation) as connection:
+        with self.step(names.ABORT, step.operation) as connection:
             operation = operations.fetch(connection, step.operation)
             if operation is None and step.request is not None:
                 operation = operations.open_or_find(connection, step.operation, step.kind, step.request)
             if operation is None or operation.ended:
                 return Ended(result=operation.result, failure=operation.failure) if operation else Ended()
             if operation.begun is not None:
-                self._recipe(operation.kind).abort(
-                    connection, operation, Begun.model_validate(operation.begun, strict=False)
-                )
+                begun = Begun.model_validate(operation.begun, strict=False)
+                self.recipe(operation.kind).abort(connection, operation, begun)
+                bury_left(connection, operation, begun.share_id, step.left)
             reservations.void(connection, operation.id)
             wake = claims.release(connection, operation.id)
             operations.end(connection, operation.id, OperationState.FAILED_CLEAN, failure=step.failure)
@@ -261,7 +253,7 @@ class InventorySteps:
     @activity.defn(name=names.MARK, no_thread_cancel_exception=True)
     def mark(self, step: MarkInput) -> None:
         """Record how a running operation fares: past the point of no return, or in need of an operator."""
-        with self._step(names.MARK, step.operation) as connection:
+        with self.step(names.MARK, step.operation) as connection:
             operation = operations.get(connection, step.operation)
             if not operation.ended:
                 operations.note(
@@ -275,35 +267,36 @@ class InventorySteps:
     @activity.defn(name=names.SOFT_DELETED, no_thread_cancel_exception=True)
     def soft_deleted(self, step: CommandStep) -> Begun:
         """The share is in the recycle bin."""
-        with self._step(names.SOFT_DELETED, step.operation) as connection:
-            operation, begun = self._running(connection, step.operation)
+        with self.step(names.SOFT_DELETED, step.operation) as connection:
+            operation, begun = self.running(connection, step.operation)
             binned = self._delete_recipe(operation).soft_deleted(connection, operation, begun)
-            self._keep(connection, operation, binned)
+            self.keep(connection, operation, binned)
             return binned
 
     @activity.defn(name=names.RETENTION, no_thread_cancel_exception=True)
     def retention(self, step: CommandStep) -> RetentionResult:
         """Move the purge of a share in the recycle bin."""
-        with self._step(names.RETENTION, step.operation) as connection:
-            operation, begun = self._running(connection, step.operation)
+        with self.step(names.RETENTION, step.operation) as connection:
+            operation, begun = self.running(connection, step.operation)
             extended, result = self._delete_recipe(operation).extend(connection, operation, begun, step)
-            self._keep(connection, operation, extended)
+            self.keep(connection, operation, extended)
             return result
 
     @activity.defn(name=names.RESTORE_ROWS, no_thread_cancel_exception=True)
     def restore_rows(self, step: CommandStep) -> None:
         """The share leaves the recycle bin; its name is taken from here on."""
-        with self._step(names.RESTORE_ROWS, step.operation) as connection:
-            operation, begun = self._running(connection, step.operation)
+        with self.step(names.RESTORE_ROWS, step.operation) as connection:
+            operation, begun = self.running(connection, step.operation)
             restored = self._delete_recipe(operation).restore(connection, operation, begun, step)
-            self._keep(connection, operation, restored)
+            self.keep(connection, operation, restored)
 
     @activity.defn(name=names.BEGIN_PURGE, no_thread_cancel_exception=True)
     def begin_purge(self, step: CommandStep) -> PurgeBegun:
         """The point of no return of a deletion."""
-        with self._step(names.BEGIN_PURGE, step.operation) as connection:
-            operation, begun = self._running(connection, step.operation)
+        with self.step(names.BEGIN_PURGE, step.operation) as connection:
+            operation, begun = self.running(connection, step.operation)
+            self.forward(operation)
             purging, answer = self._delete_recipe(operation).purge(connection, operation, begun)
-            self._keep(connection, operation, purging)
+            self.keep(connection, operation, purging)
             operations.note(connection, operation.id, no_return=True)
             return answer

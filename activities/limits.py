@@ -7,8 +7,7 @@ from collections.abc import Mapping
 
 from drivers.contract import Call, Driver, ObjectRef, SupportsQos
 from drivers.errors import Rejected
-from shareflow.contracts.qos import LIMITS, KeyVerdict, Verdict
-from shareflow.contracts.steps import QosAnswer
+from shareflow.contracts.qos import LIMITS, KeyVerdict, QosAnswer, Verdict
 
 
 def set_limits(

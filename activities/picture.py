@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping
@@ -19,17 +20,18 @@ from dsl.attributes import runtime_values
 from dsl.capacity import UNKNOWN, Amount, PoolFigures, Purpose, kept_back
 from dsl.documents import PlacementSpec
 from dsl.expressions import Schema
-from dsl.placement import Language, PoolView
+from dsl.placement import Language, Pools, PoolView
 from dsl.placement.language import NO_LANGUAGE
 from dsl.spec_set import from_records
 from inventory import catalogue, pool_history, resources
 from inventory.database import Database
+from inventory.pool_history import Moment
 
 MOST_BEHIND = 8
 """So many changed rows are laid over the kept picture before it is read anew."""
 
 
-def figures_of(row: RowMapping) -> PoolFigures:
+def figures_of(row: Mapping[str, Any] | RowMapping) -> PoolFigures:
     """A pool's capacity from its row. What is reserved counts as handed out; a survey may not have seen it yet."""
     terms: Mapping[str, Any] = row["terms"] or {}
     thin, allocated, total = terms.get("thin", True), row["allocated_bytes"], row["total_bytes"]
@@ -46,6 +48,7 @@ def figures_of(row: RowMapping) -> PoolFigures:
     )
 
 
+@lru_cache(maxsize=256)  # a few percentages and ratios are all that there are
 def _number(text: str | int) -> int | Fraction:
     """The number, as an int where it is one: placement calculates with it for every request."""
     number = Fraction(text)
@@ -67,8 +70,21 @@ def kept_back_in(row: RowMapping, purpose: Purpose) -> int:
     return kept_back(row["total_bytes"], Fraction(figures.reserved(purpose)), thin=figures.is_thin)
 
 
-def view(row: RowMapping, schema: Schema) -> PoolView:
-    """A pool's row as placement sees it."""
+def _excluded(row: Mapping[str, Any] | RowMapping) -> str:
+    """Why nothing is placed in a pool; empty when something may be."""
+    if not row["reachable"]:
+        return f"backend {row['backend']} does not answer"
+    return "it is drained" if row["drained"] else ""
+
+
+def view(row: Mapping[str, Any] | RowMapping, schema: Schema, before: PoolView | None = None) -> PoolView:
+    """A pool's row as placement sees it.
+
+    Args:
+        row: of the inventory.
+        schema: the attributes that rules may name.
+        before: the pool as it was, by the same schema: what it reports mostly stays the same.
+    """
     attributes: Mapping[str, Any] = row["attributes"]
     figures = figures_of(row)
     every = {
@@ -81,6 +97,9 @@ def view(row: RowMapping, schema: Schema) -> PoolView:
         "free": None if figures.free == UNKNOWN else figures.free,
         "provisioned": row["allocated_bytes"],
     }
+    same = before is not None and before.attributes == attributes
+    reported = before.values if before is not None and same else runtime_values(attributes, schema)
+    values = {name: value for name, value in reported.items() if name not in every}
     return PoolView(
         id=row["id"],
         backend=row["backend"],
@@ -88,10 +107,10 @@ def view(row: RowMapping, schema: Schema) -> PoolView:
         zone=row["zone"] or None,
         figures=figures,
         attributes=attributes,
-        values=runtime_values({**attributes, **every}, schema),
-        available=row["reachable"],
+        values=values | runtime_values(every, schema),
+        available=row["reachable"] and not row["drained"],
         protocols=tuple(attributes.get("protocols", ())),
-        excluded_reason="" if row["reachable"] else f"backend {row['backend']} does not answer",
+        excluded_reason=_excluded(row),
         qos=pool_qos(row),
     )
 
@@ -103,29 +122,29 @@ class Picture:
     Attributes:
         revision: the last change of a pool that it holds.
         specs: the revision of the specs.
-        views, rows: by pool id.
+        pools: as placement sees them; they remember what rules said of them.
+        rows: by pool id.
         language: compiles rules.
         defaults: the set's defaults of placement.
     """
 
     revision: int = -1
     specs: int = -1
-    views: Mapping[str, PoolView] = field(default_factory=dict)
+    pools: Pools = field(default_factory=lambda: Pools.of(()))
     rows: Mapping[str, RowMapping] = field(default_factory=dict)
     language: Language = NO_LANGUAGE
     defaults: PlacementSpec = field(default_factory=PlacementSpec)
 
     def with_changes(self, rows: Sequence[RowMapping], revision: int) -> Picture:
         """The picture with rows that have changed since; retired pools leave it."""
-        views, known = dict(self.views), dict(self.rows)
-        for row in rows:
-            if row["retired"]:
-                views.pop(row["id"], None)
-                known.pop(row["id"], None)
-            else:
-                known[row["id"]] = row
-                views[row["id"]] = view(row, self.language.schema)
-        return Picture(revision, self.specs, views, known, self.language, self.defaults)
+        retired = {row["id"] for row in rows if row["retired"]}
+        there = {row["id"]: row for row in rows if not row["retired"]}
+        schema, before = self.language.schema, self.pools
+        pools = before.with_changes([view(row, schema, before.get(id_)) for id_, row in there.items()], retired)
+        known = {**self.rows, **there}
+        for pool in retired:
+            known.pop(pool, None)
+        return Picture(revision, self.specs, pools, known, self.language, self.defaults)
 
 
 def picture_at(connection: Connection, revision: int, specs: int) -> Picture:
@@ -150,25 +169,29 @@ class Pictures:
         self._kept = Picture()
         self._behind = 0
 
-    def current(self, connection: Connection) -> Picture:
-        """The picture as the transaction sees it. A changed set of specs, or the first call, reads all pools."""
-        found, self._behind = self._laid_over(connection)
+    def current(self, connection: Connection, moment: Moment | None = None) -> Picture:
+        """The picture as the transaction sees it. A changed set of specs, or the first call, reads all pools.
+
+        Args:
+            connection: of the transaction.
+            moment: what it sees, when that is known already.
+        """
+        found, self._behind = self._laid_over(connection, moment or pool_history.moment(connection))
         return found
 
     def catch_up(self) -> None:
         """Keep what is committed now, when many rows had to be laid over the kept picture. Outside transactions."""
         if self._behind > MOST_BEHIND:
             with self._database.read() as connection:
-                self._kept, self._behind = self._laid_over(connection)[0], 0
+                self._kept, self._behind = self._laid_over(connection, pool_history.moment(connection))[0], 0
 
-    def _laid_over(self, connection: Connection) -> tuple[Picture, int]:
-        kept, specs = self._kept, catalogue.current_revision(connection)
-        revision = pool_history.revision(connection)
-        if kept.specs != specs:
-            empty = _of_specs(connection, specs) if specs else Picture(specs=0)
-            whole = empty.with_changes(resources.pools_picture(connection), revision)
+    def _laid_over(self, connection: Connection, moment: Moment) -> tuple[Picture, int]:
+        kept = self._kept
+        if kept.specs != moment.specs:
+            empty = _of_specs(connection, moment.specs) if moment.specs else Picture(specs=0)
+            whole = empty.with_changes(resources.pools_picture(connection), moment.pools)
             return whole, MOST_BEHIND + 1
-        if kept.revision == revision:
+        if kept.revision == moment.pools:
             return kept, 0
         rows = pool_history.changed_since(connection, kept.revision)
-        return kept.with_changes(rows, revision), len(rows)
+        return kept.with_changes(rows, moment.pools), len(rows)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
 from activities import qos
-from activities.picture import Picture, Pictures, figures_of, kept_back_in, picture_at
+from activities.picture import Picture, Pictures, figures_of, kept_back_in, picture_at, view
 from dsl.capacity import Purpose, SpaceRequest, fits
-from dsl.decision import Kind
+from dsl.decision import Kind, PoolVerdict
 from dsl.documents import ShareTypeSpec
-from dsl.placement import Decision, Neighbour, PlacementRequest, Surroundings, place
+from dsl.placement import Decision, Neighbour, PlacementRequest, PoolView, Surroundings, place
+from dsl.placement.pools import NO_FIGURES
 from inventory import pool_history, reservations, resources
 from inventory.database import Database, Turn
+from inventory.pool_history import Moment
 from shareflow.contracts.units import format_size
 from shareflow.errors import NoPoolFits, NotFound
 
@@ -81,33 +84,79 @@ class Placement:
     def __init__(self, database: Database) -> None:
         self.pictures = Pictures(database)
 
-    def decide(self, connection: Connection, request: PlacementRequest) -> tuple[Decision, Picture, Surroundings]:
+    def decide(
+        self,
+        connection: Connection,
+        request: PlacementRequest,
+        moment: Moment | None = None,
+        *,
+        leaving: str | None = None,
+    ) -> tuple[Decision, Picture, Surroundings]:
         """The verdict on every pool and the order of those that fit, with what it was based on.
+
+        Args:
+            connection: of a transaction.
+            request: what is to be placed.
+            moment: what the transaction sees, when that is known already.
+            leaving: the pool of the share itself when it has one: where it is it does not count for its own spread.
 
         Raises:
             NotFound: the request names a backend or a pool that does not exist.
         """
-        picture = self.pictures.current(connection)
+        picture = self.pictures.current(connection, moment)
         check_pins(picture.rows.values(), request.backend, request.pool)
-        surroundings = Surroundings(picture.language, picture.defaults, self._spread(connection, request, picture))
-        return place(request, picture.views.values(), surroundings), picture, surroundings
+        counts = self._spread(connection, request, picture, leaving)
+        surroundings = Surroundings(picture.language, picture.defaults, counts)
+        return place(request, picture.pools, surroundings), picture, surroundings
+
+    def judge(
+        self, connection: Connection, request: PlacementRequest, instance: RowMapping, *, counted: bool
+    ) -> tuple[PoolVerdict | None, dict[str, Any]]:
+        """What placement says of the pool where a share is, as if its instance were not there yet.
+
+        Returns:
+            The verdict, None when no spec declares the pool any more, and the decision in bounded form. The share's
+            own bytes, which are there, are asked of nobody; ``counted`` says that it counts for the request's spread.
+        """
+        picture = self.pictures.current(connection, pool_history.decided(connection))
+        pool = instance["pool_id"]
+        staying = {"pool": pool, **{key: instance[key] for key in _CARRIED}}
+        leaving = pool if counted else None
+        counts = self._spread(connection, request, picture, leaving)
+        surroundings = Surroundings(picture.language, picture.defaults, counts)
+        decision = place(request, _without(picture, staying), surroundings)
+        basis = _basis(request, picture, surroundings)
+        verdict = next((verdict for verdict in decision.verdicts if verdict.pool == pool), None)
+        chosen = pool if verdict is not None and verdict.kept else None
+        return verdict, {**decision.summary(chosen=chosen), **basis, "staying": staying}
 
     @staticmethod
-    def _spread(connection: Connection, request: PlacementRequest, picture: Picture) -> dict[str, int]:
+    def _spread(
+        connection: Connection, request: PlacementRequest, picture: Picture, leaving: str | None
+    ) -> dict[str, int]:
         """Domain -> shares of the type that the project has there, when the type is spread."""
         spread = request.type.spread or picture.defaults.spread
         if spread is None:
             return {}
         counts: dict[str, int] = {}
-        for pool, number in resources.shares_per_pool(connection, request.project, request.type.name).items():
-            found = picture.views.get(pool)
+        there = resources.shares_per_pool(connection, request.project, request.type.name)
+        if leaving in there:
+            there[leaving] -= 1
+        for pool, number in there.items():
+            found = picture.pools.get(pool)
             domain = found.domain(spread.by) if found is not None else None
             if domain is not None:
                 counts[domain] = counts.get(domain, 0) + number
         return counts
 
     def choose(
-        self, connection: Connection, operation: str, request: PlacementRequest, *, prefer: str | None = None
+        self,
+        connection: Connection,
+        operation: str,
+        request: PlacementRequest,
+        *,
+        prefer: str | None = None,
+        leaving: str | None = None,
     ) -> tuple[RowMapping, dict[str, Any]]:
         """Decide, then reserve on the best pool that still has room.
 
@@ -116,6 +165,7 @@ class Placement:
             operation: who reserves.
             request: what is to be placed.
             prefer: a pool that is taken first when it fits (the source of a clone).
+            leaving: as :meth:`decide` takes it.
 
         Returns:
             The chosen pool's row and the decision in bounded form.
@@ -124,14 +174,20 @@ class Placement:
             NoPoolFits: with the closest misses; nothing is reserved.
         """
         Turn.ACCOUNTS.take(connection)
-        decision, picture, surroundings = self.decide(connection, request)
-        basis = _basis(request, picture, surroundings, pool_history.decided(connection))
+        moment, change = pool_history.decided_to_change(connection)
+        decision, picture, surroundings = self.decide(connection, request, moment, leaving=leaving)
+        basis = _basis(request, picture, surroundings)
+        full: list[str] = []
         for pool in sorted(decision.ranked, key=lambda pool: pool != prefer):
             row = picture.rows[pool]
             floors = qos.floors_in(request.qos, request.size, row)
             kept = kept_back_in(row, request.purpose)
-            if reservations.reserve_capacity(connection, operation, pool, request.size, floors, kept_back=kept):
-                return row, {**decision.summary(chosen=pool), **basis}
+            if reservations.reserve_capacity(
+                connection, operation, pool, request.size, floors, kept_back=kept, revision=change
+            ):
+                held = {"pool": f"{row['backend']}/{row['name']}", "bytes": request.size, **floors._asdict()}
+                return row, {**decision.summary(chosen=pool), **basis, "reservation": {**held, "refused": full}}
+            full.append(f"{row['backend']}/{row['name']}")
         wanted = f"{format_size(request.size)} of type {request.type.name!r}"
         too_big = any(verdict.first_failed.kind is Kind.CAPACITY for verdict in decision.nearest(1))
         nowhere = NoPoolFits(
@@ -139,13 +195,36 @@ class Placement:
             field="size" if too_big else "",
             hint="shareflow spec explain shows every pool",
         )
-        nowhere.placement = {**decision.summary(), **basis}
+        nowhere.placement = {**decision.summary(), **basis, "reservation": {"refused": full}}
         raise nowhere
 
 
-def _basis(request: PlacementRequest, picture: Picture, surroundings: Surroundings, revision: int) -> dict[str, Any]:
+_CARRIED = ("allocated_bytes", "iops_floor", "throughput_floor")
+"""What an instance carries of its pool's sums."""
+
+
+def _without(picture: Picture, staying: Mapping[str, Any]) -> list[PoolView]:
+    """The pools as if an instance were in none of them, and its bytes needed no room where it is.
+
+    That the pool is drained does not count: nothing new comes to it.
+    """
+    pool = staying["pool"]
+    if pool not in picture.rows:
+        return list(picture.pools.views)
+    row = dict(picture.rows[pool])
+    row |= {
+        "drained": False,
+        "allocated_bytes": row["allocated_bytes"] - staying["allocated_bytes"],
+        "iops_promised": row["iops_promised"] - staying["iops_floor"],
+        "throughput_promised": row["throughput_promised"] - staying["throughput_floor"],
+    }
+    emptier = replace(view(row, picture.language.schema), figures=NO_FIGURES)
+    return [emptier if one.id == pool else one for one in picture.pools.views]
+
+
+def _basis(request: PlacementRequest, picture: Picture, surroundings: Surroundings) -> dict[str, Any]:
     """What is kept with a decision so that it can be worked out again."""
-    basis: dict[str, Any] = {"pools_revision": revision, "specs_revision": picture.specs}
+    basis: dict[str, Any] = {"pools_revision": picture.revision, "specs_revision": picture.specs}
     if request.exclude:
         basis["excluded"] = dict(request.exclude)
     if surroundings.spread:
@@ -154,6 +233,20 @@ def _basis(request: PlacementRequest, picture: Picture, surroundings: Surroundin
         if near:
             basis[key] = [neighbour._asdict() for neighbour in near]
     return basis
+
+
+def still_known(connection: Connection, placement: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A refused decision as it is kept: the transaction that made it is gone, and its mark on the pools with it.
+
+    It can be worked out again when no pool has changed since; else its basis is left off.
+    """
+    if placement is None:
+        return None
+    Turn.ACCOUNTS.take(connection)
+    if pool_history.moment(connection).pools == placement.get("pools_revision"):
+        pool_history.decided(connection)
+        return dict(placement)
+    return {key: value for key, value in placement.items() if key != "pools_revision"}
 
 
 def decide_again(connection: Connection, placement: Mapping[str, Any]) -> Decision:
@@ -186,4 +279,6 @@ def decide_again(connection: Connection, placement: Mapping[str, Any]) -> Decisi
         affinity_by=asked.get("affinity_by", "pool"),
     )
     surroundings = Surroundings(picture.language, picture.defaults, placement.get("spread", {}))
-    return place(request, picture.views.values(), surroundings)
+    if placement.get("staying"):
+        return place(request, _without(picture, placement["staying"]), surroundings)
+    return place(request, picture.pools, surroundings)

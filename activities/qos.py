@@ -7,13 +7,23 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection, RowMapping, select
 
 from dsl.documents import QosClassSpec, ShareTypeSpec
 from dsl.qos import Budget, Effective, Plan, PoolQos, effective, fits_budget, plan
-from inventory import reservations, resources
-from shareflow.contracts.qos import FLOORS, NO_FLOORS, Floors, QosKeyView, QosView, Verdict, format_limit
-from shareflow.contracts.steps import ObjectPlace, QosAnswer, QosChange
+from inventory import reservations, resources, tables
+from shareflow.contracts.places import ObjectPlace
+from shareflow.contracts.qos import (
+    FLOORS,
+    NO_FLOORS,
+    Floors,
+    QosAnswer,
+    QosChange,
+    QosKeyView,
+    QosView,
+    Verdict,
+    format_limit,
+)
 from shareflow.errors import NoPoolFits, NotSupported
 
 
@@ -39,7 +49,15 @@ def of_share(connection: Connection, share: RowMapping) -> QosClassSpec | None:
     return class_spec(resources.qos_class(connection, share["qos_class"], share["qos_version"]))
 
 
-def pool_qos(row: RowMapping) -> PoolQos:
+def of_migration(connection: Connection, operation: str) -> QosClassSpec | None:
+    """The class that a share will have where an operation moves it to."""
+    operations = tables.operations
+    begun = connection.execute(select(operations.c.begun).where(operations.c.id == operation)).scalar()
+    planned = ((begun or {}).get("qos") or {}).get("planned")
+    return None if planned is None else class_spec(resources.qos_class(connection, planned["name"], planned["version"]))
+
+
+def pool_qos(row: Mapping[str, Any] | RowMapping) -> PoolQos:
     """What a pool's row says about quality of service."""
     return PoolQos(
         supported=tuple(row["attributes"].get("qos_supported", ())),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from sqlalchemy import Connection
 from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
@@ -16,10 +18,10 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.backends import declared_backend, pool_rows
 from activities.failures import as_failure, translated
 from activities.inventory_steps import InventorySteps
+from activities.recipes import replicate
 from activities.reconcile_qos import QosSurvey
 from activities.settings import Services
 from drivers.contract import (
-    AccessMode,
     Call,
     Driver,
     Job,
@@ -31,7 +33,7 @@ from drivers.contract import (
 )
 from drivers.errors import DriverError
 from dsl.documents import BackendSpec
-from inventory import catalogue, claims, comparison, findings, operations
+from inventory import catalogue, claims, comparison, findings, operations, replicas
 from inventory.catalogue import pool_id
 from inventory.comparison import Expected
 from inventory.database import Turn
@@ -133,7 +135,9 @@ class ClaimsReconciler:
             if operation is None or operation.ended:
                 return None
             passed = operation.no_return or bool((operation.begun or {}).get("phase"))
-            recovery = "continue" if passed or lost.workflow in ("missing", "completed") else "undo"
+            passed = passed or operation.kind == names.SYNC_REPLICA  # there is nothing to undo, and it is needed
+            vanished = lost.workflow in ("missing", "completed") and operation.recovery != operations.UNDOING
+            recovery = "continue" if passed or vanished else "undo"
             if operation.begun is not None or recovery == "continue":
                 operations.note(connection, operation.id, recovery=recovery)
                 return recovery, operation.kind, operation.request
@@ -144,7 +148,7 @@ class ClaimsReconciler:
 
     @activity.defn(name=names.REPORT_STRAYS, no_thread_cancel_exception=True)
     def report_strays(self, _query: ReconcileClaimsInput) -> ReconcileClaimsResult:
-        """Give back claims of operations that are over; report passing states that nobody holds."""
+        """Give back claims of operations that are over; open lost syncs anew; report passing states of nobody."""
         with translated(), self._services.database.write() as connection:
             released = comparison.stray_claims(connection)
             found = [
@@ -158,9 +162,22 @@ class ClaimsReconciler:
                 advice = "no operation will end this; compare with the backend, then forget or delete it"
                 detail = f"{kind} is {status}, and no operation holds it"
                 found.append(Found("stray-status", f"{kind}/{identifier}", detail=detail, advice=advice))
+            found += self._open_syncs(connection)
             findings.report(connection, CLAIMS_SCOPE, found)
             reported = [f"{kind}/{identifier}" for kind, identifier, _ in strays]
             return ReconcileClaimsResult(resumed=[], released=released, reported=reported)
+
+    @staticmethod
+    def _open_syncs(connection: Connection) -> list[Found]:
+        """A replica whose sync is over gets another one: opened here, its workflow is started by the next pass."""
+        found = []
+        for row in comparison.replicas_without_sync(connection):
+            opened = f"{replicate.sync_operation(row['id'])}-{uuid.uuid4().hex[:8]}"
+            replicate.open_sync(connection, row["share_id"], row["id"], opened)
+            replicas.note(connection, row["id"], sync_operation=opened)
+            detail = f"operation {row['sync_operation']} kept it in step and is over; {opened} does from now on"
+            found.append(Found("unsynced-replica", f"replica/{row['id']}", detail=detail, repaired=True))
+        return found
 
 
 class BackendReconciler:
@@ -230,7 +247,9 @@ class BackendReconciler:
             wanted = comparison.expected(connection, pool_id(self._spec.name, pool))
         found = [self._stranger(pool, state) for name, state in present.items() if name not in wanted]
         found += [self._missing(pool, item) for name, item in wanted.items() if name not in present]
-        for name in wanted.keys() & present.keys():
+        # What is doomed goes in the order in which it can: a share after the snapshots of it.
+        there = sorted(wanted.keys() & present.keys(), key=lambda name: (present[name].kind is ObjectKind.SHARE, name))
+        for name in there:
             found += self._differences(pool, wanted[name], present[name])
         return [item for item in found if item is not None]
 
@@ -267,19 +286,25 @@ class BackendReconciler:
             bytes=state_now.size,
         )
 
-    def _remove(self, pool: str, state: ObjectState) -> Found:
-        """A half-made object of ours whose operation is over: nobody can have been told of it."""
+    def _remove(self, pool: str, state: ObjectState, what: str = "half-made-object") -> Found:
+        """A half-made object of ours whose operation is over, of which nobody can have been told; or a doomed one."""
         subject = f"{self._spec.name}/{pool}/{state.ref.name}"
         call = Call(self._driver.config.deployment, state.operation or "reconciler", "reconcile", max(state.epoch, 1))
         try:
             job = self._delete(state, call)
         except DriverError as error:
-            return Found(
-                "half-made-object", subject, pool=pool, detail=error.reason, advice="tried again at the next scan"
-            )
+            return Found(what, subject, pool=pool, detail=error.reason, advice="tried again at the next scan")
         gone = job.state is JobState.DONE
         detail = f"left by operation {state.operation}; " + ("removed" if gone else "being removed")
-        return Found("half-made-object", subject, pool=pool, detail=detail, bytes=state.size, repaired=gone)
+        return Found(what, subject, pool=pool, detail=detail, bytes=state.size, repaired=gone)
+
+    def _remove_doomed(self, pool: str, item: Expected, state: ObjectState) -> Found:
+        """What a purge had to leave, because this backend did not answer then."""
+        found = self._remove(pool, state, "doomed-object")
+        if found.repaired:
+            with self._database.write() as connection:
+                comparison.bury(connection, item, pool_id(self._spec.name, pool))
+        return found
 
     def _delete(self, state: ObjectState, call: Call) -> Job:
         if state.kind is ObjectKind.SNAPSHOT and isinstance(self._driver, SupportsSnapshots):
@@ -299,12 +324,16 @@ class BackendReconciler:
             f"{self._spec.name}/{pool}/{item.object}",
             pool=pool,
             detail=f"{item.kind} {item.id} is {item.status}, but its object is not on the backend",
-            advice="restore it from a backup under the same name, or forget the share",
+            advice="delete that replica and make another one"
+            if item.replica
+            else "restore it from a backup under the same name, or forget the share",
             bytes=item.allocated,
         )
 
     def _differences(self, pool: str, item: Expected, state: ObjectState) -> list[Found | None]:
         subject = f"{self._spec.name}/{pool}/{item.object}"
+        if item.doomed:
+            return [self._remove_doomed(pool, item, state)]
         if item.kind == "tombstone":
             detail = f"{state.kind.value} of {format_size(state.size)} was forgotten on purpose and is still there"
             advice = "delete it on the backend when its data are not needed any more"
@@ -312,24 +341,34 @@ class BackendReconciler:
         if not item.settled:
             return []
         found: list[Found | None] = []
-        if state.size != item.size or (item.kind == "share" and state.mode is not _mode(item.status)):
+        if _differs(item, state):
             item_now, state_now, known = self._now(pool, item.object)
             if not known or item_now is None or state_now is None or not item_now.settled:
                 return []
             item, state = item_now, state_now
-        if state.size != item.size:
+        if _size_differs(item, state):
             detail = f"the inventory says {format_size(item.size)}, the backend {format_size(state.size)}"
             found.append(
                 Found(
                     "differing-size", subject, pool=pool, detail=detail, advice="resize the share to what it should be"
                 )
             )
-        if item.kind == "share" and state.mode is not _mode(item.status):
-            detail = f"the share is {item.status}, but clients' access at the backend is {state.mode.value}"
-            advice = "delete and restore the share, or set the mode at the backend"
+        if _mode_differs(item, state):
+            what = "a replica of a share that" if item.replica else "the share"
+            detail = f"{what} is {item.status}: clients' access is {item.mode}, at the backend it is {state.mode.value}"
+            by_hand = f"set the mode {item.mode} at the backend"
+            advice = by_hand if item.replica else f"delete and restore the share, or {by_hand}"
             found.append(Found("differing-access", subject, pool=pool, detail=detail, advice=advice))
         return found
 
 
-def _mode(status: str) -> AccessMode:
-    return AccessMode.NONE if status == "recycle-bin" else AccessMode.RW
+def _differs(item: Expected, state: ObjectState) -> bool:
+    return _size_differs(item, state) or _mode_differs(item, state)
+
+
+def _size_differs(item: Expected, state: ObjectState) -> bool:
+    return not item.replica and state.size != item.size
+
+
+def _mode_differs(item: Expected, state: ObjectState) -> bool:
+    return item.kind == "share" and item.mode not in ("", state.mode.value)

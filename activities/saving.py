@@ -33,7 +33,7 @@ def save_inventory(placed: Placement, connection: Connection, query: InventoryQu
         InvalidState: more shares are on these pools than one answer holds.
     """
     picture = placed.pictures.current(connection)
-    views = sorted((view for view in picture.views.values() if view.title > query.after), key=lambda view: view.title)
+    views = sorted((view for view in picture.pools.views if view.title > query.after), key=lambda view: view.title)
     page = views[:POOLS_OF_A_PAGE]
     titles = {view.id: view.title for view in page}
     found = usage.shares_on(connection, query.project, list(titles), SHARES_OF_A_PAGE + 1)

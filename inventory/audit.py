@@ -141,14 +141,16 @@ def remove(connection: Connection, actor: Actor, table: Table, resource: str, *,
     connection.execute(table.delete().where(table.c.id == resource, table.c.claimed_by == actor.operation))
 
 
-def broken_chains(connection: Connection) -> list[str]:
-    """Ids of resources whose audit chain was tampered with; empty when all is intact.
+def broken_chains(connection: Connection, *, project: str | None = None) -> list[str]:
+    """Ids of resources, of one project or of all, whose audit chain was tampered with; empty when all is intact.
 
     Found are a gap, a digest that does not match, rows cut off at the end, a status changed past the audit, and a
     chain that is missing: a resource's row keeps the head of its chain, and the chain of one that is gone says so.
     """
-    heads = _heads(connection)
+    heads = _heads(connection, project)
     ordered = select(tables.audit).order_by(tables.audit.c.resource_id, tables.audit.c.revision)
+    if project is not None:
+        ordered = ordered.where(tables.audit.c.project == project)
     rows = connection.execute(ordered, execution_options={"yield_per": 1000})
     broken = [
         resource
@@ -158,10 +160,13 @@ def broken_chains(connection: Connection) -> list[str]:
     return sorted([*broken, *heads])
 
 
-def _heads(connection: Connection) -> dict[str, tuple[int, str, str]]:
+def _heads(connection: Connection, project: str | None) -> dict[str, tuple[int, str, str]]:
     heads: dict[str, tuple[int, str, str]] = {}
     for table in (tables.shares, tables.snapshots):
-        for row in connection.execute(select(table.c.id, table.c.revision, table.c.audit_digest, table.c.status)):
+        chosen = select(table.c.id, table.c.revision, table.c.audit_digest, table.c.status)
+        if project is not None:
+            chosen = chosen.where(table.c.project == project)
+        for row in connection.execute(chosen):
             heads[row.id] = (row.revision, row.audit_digest, row.status)
     return heads
 

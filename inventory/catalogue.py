@@ -225,6 +225,13 @@ def refresh(connection: Connection, backend: str, pools: Sequence[PoolRow]) -> N
             _set_pool(connection, known[pool.name], {"reachable": True, **_figures(pool)})
 
 
+def set_drained(connection: Connection, pool: str, *, drained: bool) -> None:
+    """Nothing new is placed in a pool from now on, or something may be again. Idempotent."""
+    Turn.ACCOUNTS.take(connection)
+    known = connection.execute(select(tables.pools).where(tables.pools.c.id == pool)).mappings().one()
+    _set_pool(connection, known, {"drained": drained})
+
+
 def unreachable(connection: Connection, backend: str) -> None:
     """A backend did not answer: nothing new is placed there until it does."""
     Turn.ACCOUNTS.take(connection)

@@ -3,8 +3,10 @@
 An operation asks for all its resources in one transaction and gets all of them or a place in every line. The ticket of
 its first request orders it in all lines. Somebody blocks it who already *holds* an incompatible claim, or who waits
 with an *earlier* ticket. Nobody can wait in a circle: among those who wait, everybody waits for earlier tickets only,
-and whoever holds something holds all it asked for (a deleted share adds its snapshots with the ticket it already has,
-and a holder of one of those needs nothing else).
+and whoever holds something holds all it asked for. A migration alone asks twice: it holds the share's instances from
+its begin to its end, and with its first ticket asks for the share and its snapshots once more to cut over. Whoever
+needs a claimed instance asks for it together with the share, so nobody holds one of these and waits for the other; and
+nobody else adds to what it holds, since that could wait for a migration that waits for it.
 
 The resource rows are locked in sorted order before the ticket is drawn, so that tickets agree with the order in which
 the lines were joined, also on PostgreSQL where transactions overlap. Leaving a line takes the same locks, so that
@@ -13,25 +15,30 @@ somebody who joins meanwhile is either seen and woken, or no longer waits for wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, Table, bindparam, delete, insert, null, select, update
+from sqlalchemy import Connection, Row, Table, bindparam, delete, insert, null, or_, select, update
 
 from inventory import tables
-from shareflow.contracts.steps import Fence
+from shareflow.contracts.places import Fence
 from shareflow.errors import Busy, NotFound, StaleClaim
 
 Mode = Literal["exclusive", "shared"]
-CLAIMABLE: dict[str, Table] = {"share": tables.shares, "snapshot": tables.snapshots}
+CLAIMABLE: dict[str, Table] = {
+    "share": tables.shares,
+    "snapshot": tables.snapshots,
+    "instance": tables.instances,
+}
+"""In the order in which their rows are locked."""
 
 # Built once: on the way of every operation, building a statement costs as much as running it.
 _CLAIM = insert(tables.claims)
 _OF = tables.claims.c.operation == bindparam("of")
 _HELD = select(tables.claims.c.resource_id, tables.claims.c.epoch).where(_OF, tables.claims.c.granted.is_(True))
-_LEAVE = delete(tables.claims).where(_OF).returning(tables.claims.c.resource_id)
+_LEAVE = delete(tables.claims).where(_OF).returning(tables.claims.c.resource_id, tables.claims.c.ticket)
 _LET_GO = [
     update(table)
     .where(table.c.claimed_by == bindparam("of"))
@@ -77,9 +84,10 @@ def _lock_rows(connection: Connection, kind: str, ids: Iterable[str]) -> dict[st
 
 
 def lock(connection: Connection, operation: str) -> None:
-    """Lock the rows of everything the operation holds or waits for until the transaction ends: shares, then snapshots.
+    """Lock the rows of everything the operation holds or waits for until the transaction ends, in one order.
 
-    A transaction that changes several of them does this first, so that two never wait for each other.
+    A transaction that changes several of them does this first, so that two never wait for each other. The share of a
+    claimed instance is locked as well: its holder may claim it next.
     """
     if connection.dialect.name == "sqlite":
         return  # one writer at a time
@@ -87,10 +95,19 @@ def lock(connection: Connection, operation: str) -> None:
     mine = connection.execute(
         select(claims.c.resource_kind, claims.c.resource_id).where(claims.c.operation == operation)
     ).all()
+    ids = {kind: [row.resource_id for row in mine if row.resource_kind == kind] for kind in CLAIMABLE}
+    if ids["instance"]:
+        instances = tables.instances
+        whose = select(instances.c.share_id).where(instances.c.id.in_(ids["instance"]))
+        ids["share"] += connection.execute(whose).scalars()
     for kind in CLAIMABLE:
-        ids = [row.resource_id for row in mine if row.resource_kind == kind]
-        if ids:
-            _lock_rows(connection, kind, ids)
+        if ids[kind]:
+            _lock_rows(connection, kind, ids[kind])
+
+
+def hold_still(connection: Connection, kind: str, resource: str) -> None:
+    """Lock one row until the transaction ends: who may claim it does not change meanwhile."""
+    _lock_rows(connection, kind, [resource])
 
 
 def _lock(connection: Connection, wants: Sequence[Want]) -> dict[str, int]:
@@ -228,6 +245,29 @@ def hold_new(connection: Connection, operation: str, kind: str, resource: str) -
     return Fence(kind=kind, id=resource, epoch=1)
 
 
+def renew(connection: Connection, operation: str, fence: Fence, *, to: int | None = None) -> Fence:
+    """The same claim under a new fencing number: what was sent under the old one can do nothing any more.
+
+    The number is the next one, or a given higher one.
+
+    Raises StaleClaim when the operation does not hold it alone under the old one.
+    """
+    table, epoch = CLAIMABLE[fence.kind], fence.epoch + 1 if to is None else to
+    renewed = connection.execute(
+        update(table)
+        .where(table.c.id == fence.id, table.c.claimed_by == operation, table.c.epoch == fence.epoch)
+        .values(epoch=epoch)
+    )
+    if renewed.rowcount != 1:
+        raise StaleClaim(f"operation {operation} does not hold {fence.kind} {fence.id} at epoch {fence.epoch} any more")
+    connection.execute(
+        update(tables.claims)
+        .where(tables.claims.c.operation == operation, tables.claims.c.resource_id == fence.id)
+        .values(epoch=epoch)
+    )
+    return fence.model_copy(update={"epoch": epoch})
+
+
 def check(connection: Connection, operation: str, fences: Sequence[Fence]) -> None:
     """Raise StaleClaim unless the operation still holds every fence under its epoch."""
     held = {row.resource_id: row.epoch for row in connection.execute(_HELD, {"of": operation})}
@@ -243,10 +283,53 @@ def release(connection: Connection, operation: str) -> list[str]:
     """Give back everything the operation holds or waits for; returns the operations whose turn it may be now."""
     lock(connection, operation)
     resources: set[str] = set()
-    for statement in (*_LET_GO, _LEAVE):
+    for statement in _LET_GO:
         resources |= set(connection.execute(statement, {"of": operation}).scalars())
-    connection.execute(_DROP_TICKET, {"of": operation})
+    left = connection.execute(_LEAVE, {"of": operation}).all()
+    if any(row.ticket for row in left):  # whoever made what it holds drew none
+        connection.execute(_DROP_TICKET, {"of": operation})
+    return next_in_line(connection, sorted(resources.union(row.resource_id for row in left)))
+
+
+def give_back(
+    connection: Connection, operation: str, kinds: Collection[str], *, also: Collection[str] = ()
+) -> list[str]:
+    """Give back all of these kinds that the operation holds or waits for, and these resources; it keeps the rest.
+
+    It keeps its ticket as well, unless all that it holds still was made by itself.
+
+    Returns the operations whose turn it may be now.
+    """
+    lock(connection, operation)
+    claims = tables.claims
+    which = or_(claims.c.resource_kind.in_(kinds), claims.c.resource_id.in_(also))
+    left = delete(claims).where(claims.c.operation == operation, which)
+    resources: set[str] = set(connection.execute(left.returning(claims.c.resource_id)).scalars())
+    for kind, table in CLAIMABLE.items():
+        mine = [table.c.claimed_by == operation, *([] if kind in kinds else [table.c.id.in_(also)])]
+        if kind in kinds or also:
+            connection.execute(update(table).where(*mine).values(claimed_by=null()))
+    drawn = select(claims.c.ticket).where(claims.c.operation == operation, claims.c.ticket > 0)
+    if connection.execute(drawn).first() is None:
+        connection.execute(_DROP_TICKET, {"of": operation})
     return next_in_line(connection, sorted(resources))
+
+
+def let_go(connection: Connection, operation: str, resource: str) -> None:
+    """Forget a claim on what is no more; what was sent under it can do nothing any more. A missing one is done."""
+    claims = tables.claims
+    connection.execute(delete(claims).where(claims.c.operation == operation, claims.c.resource_id == resource))
+
+
+def held(connection: Connection, operation: str) -> tuple[Fence, ...]:
+    """The fences of everything that the operation holds."""
+    claims = tables.claims
+    rows = connection.execute(
+        select(claims.c.resource_kind, claims.c.resource_id, claims.c.epoch)
+        .where(claims.c.operation == operation, claims.c.granted.is_(True))
+        .order_by(claims.c.resource_kind, claims.c.resource_id)
+    )
+    return tuple(Fence(kind=row.resource_kind, id=row.resource_id, epoch=row.epoch) for row in rows)
 
 
 def next_in_line(connection: Connection, resources: Sequence[str]) -> list[str]:

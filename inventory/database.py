@@ -5,7 +5,7 @@ one process a lock of our own queues the writers, because SQLite's own waiting p
 every conditional statement is evaluated again under its row lock. Readers see one snapshot and cannot write, on both.
 
 Locks on PostgreSQL are taken in one order, so that transactions never wait in a circle: the operation's row, shares by
-id, snapshots by id, :attr:`Turn.ACCOUNTS`, then rows that nobody else can know yet.
+id, snapshots by id, instances by id, :attr:`Turn.ACCOUNTS`, then rows that nobody else can know yet.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def insert_absent(connection: Connection, table: Table, row: Mapping[str, Any]) 
 @cache
 def _insert_absent(table: Table, dialect: str) -> Insert:
     statement: Insert = (postgresql if dialect == "postgresql" else sqlite).insert(table).on_conflict_do_nothing()
-    return statement
+    return statement.execution_options(preserve_rowcount=True)  # psycopg forgets it with the cursor
 
 
 def now() -> datetime:

@@ -18,7 +18,8 @@ class Found:
 
     Attributes:
         kind: ``orphan-object``, ``missing-object``, ``half-made-object``, ``differing-size``, ``differing-access``,
-            ``differing-qos``, ``forgotten-object``, ``unreachable-backend``, ``stray-status``, ``stray-claim``.
+            ``differing-qos``, ``forgotten-object``, ``doomed-object``, ``unreachable-backend``, ``stray-status``,
+            ``stray-claim``.
         subject: what it is about; with the kind it identifies the finding.
         repaired: it was mended at once.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, select, update
@@ -20,6 +20,9 @@ from shareflow.errors import NotFound, RequestReused
 ENDED = (OperationState.SUCCEEDED, OperationState.FAILED_CLEAN)
 OPEN = tuple(state.value for state in OperationState if state not in ENDED)
 """States as the database keeps them; asking for these finds the few open operations by index among all."""
+
+UNDOING = "undoing"
+"""As ``recovery``: its workflow has begun to take everything back, and a late attempt may not make it come true."""
 
 # Built once: on the way of every operation, building a statement costs as much as running it.
 _IS = tables.operations.c.id == bindparam("operation")
@@ -40,7 +43,11 @@ def request_digest(kind: str, request: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class OpenOperation:
-    """An operation's row as its steps need it."""
+    """An operation's row as its steps need it.
+
+    Attributes:
+        notes: columns that its recipe has for the row; they are written together with ``begun``.
+    """
 
     id: str
     project: str
@@ -55,6 +62,7 @@ class OpenOperation:
     no_return: bool
     by: str
     reason: str
+    notes: dict[str, Any] = field(default_factory=dict)
 
     @property
     def actor(self) -> Actor:
@@ -109,13 +117,10 @@ def open_or_find(connection: Connection, operation: str, kind: str, request: dic
         RequestReused: the id belongs to a request of another kind, project or content.
     """
     fingerprint = request_digest(kind, request)
-    found = fetch(connection, operation)
-    if found is None:
-        row = _new_row(operation, kind, request, fingerprint)
-        if insert_absent(connection, tables.operations, row):
-            return _opened(row)
-        # Window: on PostgreSQL another attempt opened it since we looked; its row is as good.
-        found = get(connection, operation)
+    row = _new_row(operation, kind, request, fingerprint)
+    if insert_absent(connection, tables.operations, row):  # nearly always
+        return _opened(row)
+    found = get(connection, operation)
     if found.kind != kind or request_digest(found.kind, found.request) != fingerprint:
         raise RequestReused(
             f"request id {operation!r} belongs to an earlier request with other content",

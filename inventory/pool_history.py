@@ -11,16 +11,43 @@ Everything here is called inside a write transaction that holds :attr:`~inventor
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Insert, RowMapping, bindparam, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Insert,
+    RowMapping,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from inventory import tables
 
 _CLOCK = tables.pool_clock
 _COPIED = [column.name for column in tables.pool_history.c if column.name in tables.pools.c]
 _TICK = update(_CLOCK).values(revision=_CLOCK.c.revision + 1).returning(_CLOCK.c.revision)
-_DECIDED = update(_CLOCK).values(decided=_CLOCK.c.revision).returning(_CLOCK.c.revision)
-_NOW = select(_CLOCK.c.revision)
+_SPECS = select(func.coalesce(func.max(tables.spec_revisions.c.revision), 0)).scalar_subquery()
+# One statement each, as every placement runs one of them.
+_DECIDED = update(_CLOCK).values(decided=_CLOCK.c.revision).returning(_CLOCK.c.revision, _SPECS)
+_DECIDED_TO_CHANGE = (
+    update(_CLOCK)
+    .values(decided=_CLOCK.c.revision, revision=_CLOCK.c.revision + 1)
+    .returning(_CLOCK.c.decided, _SPECS, _CLOCK.c.revision)
+)
+_NOW = select(_CLOCK.c.revision, _SPECS)
+_CHANGED = select(tables.pools).where(tables.pools.c.revision > bindparam("since"))
+
+
+class Moment(NamedTuple):
+    """What a decision is made at: the revision of the pools, and that of the specs (0 before the first set)."""
+
+    pools: int
+    specs: int
 
 
 def next_revision(connection: Connection) -> int:
@@ -28,14 +55,20 @@ def next_revision(connection: Connection) -> int:
     return int(connection.execute(_TICK).scalar_one())
 
 
-def revision(connection: Connection) -> int:
-    """The revision of the last change."""
-    return int(connection.execute(_NOW).scalar_one())
+def moment(connection: Connection) -> Moment:
+    """The last change of a pool, and the set of specs that counts."""
+    return Moment(*connection.execute(_NOW).one())
 
 
-def decided(connection: Connection) -> int:
-    """Note that a decision looks at all pools as they are now; returns the revision that it is made at."""
-    return int(connection.execute(_DECIDED).scalar_one())
+def decided(connection: Connection) -> Moment:
+    """As :func:`moment`; notes that a decision looks at all pools as they are now."""
+    return Moment(*connection.execute(_DECIDED).one())
+
+
+def decided_to_change(connection: Connection) -> tuple[Moment, int]:
+    """As :func:`decided`, for a decision that one change of one pool follows; with the revision of that change."""
+    pools, specs, until = connection.execute(_DECIDED_TO_CHANGE).one()
+    return Moment(pools, specs), until
 
 
 def keeping(where: ColumnElement[bool]) -> Insert:
@@ -74,5 +107,4 @@ def at(connection: Connection, revision_: int) -> Sequence[RowMapping]:
 
 def changed_since(connection: Connection, revision_: int) -> Sequence[RowMapping]:
     """The rows of pools that have changed after a revision, retired ones included."""
-    pools = tables.pools
-    return connection.execute(select(pools).where(pools.c.revision > revision_)).mappings().all()
+    return connection.execute(_CHANGED, {"since": revision_}).mappings().all()

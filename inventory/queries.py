@@ -13,8 +13,8 @@ from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Select, Ta
 
 from inventory import resources, tables
 from inventory.reservations import DEFAULT_PROJECT
+from inventory.share_views import share_views
 from shareflow.contracts import reads
-from shareflow.contracts.qos import QosView
 from shareflow.contracts.reads import ListQuery, Page
 from shareflow.errors import InvalidInput, NotFound
 
@@ -106,77 +106,6 @@ def _prefix(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
     return and_(column >= prefix, column < end)
 
 
-def _share_views(connection: Connection, rows: Sequence[RowMapping], *, full: bool) -> list[reads.ShareView]:
-    ids = [row["id"] for row in rows]
-    instances, pools = tables.instances, tables.pools
-    statement = (
-        select(instances, pools.c.backend, pools.c.name.label("pool"), pools.c.zone)
-        .join(pools, pools.c.id == instances.c.pool_id)
-        .where(instances.c.share_id.in_(ids))
-    )
-    copies: dict[str, list[RowMapping]] = {}
-    for copy in connection.execute(statement).mappings():
-        copies.setdefault(copy["share_id"], []).append(copy)
-    counts = _snapshot_counts(connection, ids)
-    return [
-        _share_view(connection, row, copies.get(row["id"], []), counts.get(row["id"], 0), full=full) for row in rows
-    ]
-
-
-def _snapshot_counts(connection: Connection, share_ids: Sequence[str]) -> dict[str, int]:
-    snapshots = tables.snapshots
-    grouped = (
-        select(snapshots.c.share_id, func.count().label("number"))
-        .where(snapshots.c.share_id.in_(share_ids))
-        .group_by(snapshots.c.share_id)
-    )
-    return {row.share_id: row.number for row in connection.execute(grouped)}
-
-
-def _share_view(
-    connection: Connection, row: RowMapping, copies: Sequence[RowMapping], snapshots: int, *, full: bool
-) -> reads.ShareView:
-    first = copies[0] if copies else None
-    details: dict[str, Any] = {}
-    if full:
-        locations = tables.export_locations
-        found = connection.execute(
-            select(locations)
-            .where(locations.c.instance_id.in_([copy["id"] for copy in copies]))
-            .order_by(locations.c.preferred.desc(), locations.c.path)
-        ).mappings()
-        details = {
-            "export_locations": [
-                reads.ExportLocation.model_validate({key: x[key] for key in reads.ExportLocation.model_fields})
-                for x in found
-            ],
-            "instances": [
-                reads.InstanceView.model_validate({key: copy[key] for key in reads.InstanceView.model_fields})
-                for copy in copies
-            ],
-        }
-    return reads.ShareView(
-        id=row["id"],
-        project=row["project"],
-        name=row["name"],
-        status=row["status"],
-        size=row["size"],
-        type=row["type"],
-        type_version=row["type_version"],
-        protocol=row["protocol"],
-        description=row["description"],
-        backend=first["backend"] if first else "",
-        pool=first["pool"] if first else "",
-        operation=row["claimed_by"] or "",
-        created_at=row["created_at"],
-        purge_at=row["purge_at"],
-        source_snapshot_id=row["source_snapshot_id"],
-        snapshots=snapshots,
-        qos=None if row["qos"] is None else QosView.model_validate(row["qos"]),
-        **details,
-    )
-
-
 def list_shares(connection: Connection, query: reads.ShareQuery) -> Page[reads.ShareView]:
     """A page of a project's shares: those in view, or with ``deleted`` those in the recycle bin."""
     shares, instances, pools = tables.shares, tables.instances, tables.pools
@@ -188,7 +117,11 @@ def list_shares(connection: Connection, query: reads.ShareQuery) -> Page[reads.S
     if query.name_prefix:
         where.append(_prefix(shares.c.name, query.name_prefix))
     if query.backend is not None or query.pool is not None:
-        inside = select(instances.c.share_id).join(pools, pools.c.id == instances.c.pool_id)
+        inside = (
+            select(instances.c.share_id)
+            .join(pools, pools.c.id == instances.c.pool_id)
+            .where(instances.c.role == "active")
+        )
         if query.backend is not None:
             inside = inside.where(pools.c.backend == query.backend)
         if query.pool is not None:
@@ -196,13 +129,13 @@ def list_shares(connection: Connection, query: reads.ShareQuery) -> Page[reads.S
         where.append(shares.c.id.in_(inside))
     order = _order(query, SHARE_SORTS, shares)
     rows, following = _page(connection, select(shares).where(*where), query, order)
-    return Page[reads.ShareView](items=_share_views(connection, rows, full=False), next=following)
+    return Page[reads.ShareView](items=share_views(connection, rows, full=False), next=following)
 
 
 def get_share(connection: Connection, query: reads.ShareRef) -> reads.ShareView:
     """One share with instances and export locations. Raises NotFound."""
     row = resources.find_share(connection, query.project, query.share, deleted=query.deleted)
-    return _share_views(connection, [row], full=True)[0]
+    return share_views(connection, [row], full=True)[0]
 
 
 def _snapshot_view(row: RowMapping, share: str) -> reads.SnapshotView:

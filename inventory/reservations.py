@@ -9,6 +9,7 @@ budgets. Every function here first waits for :attr:`~inventory.database.Turn.ACC
 
 from __future__ import annotations
 
+from enum import Enum
 from functools import cache
 from typing import Any
 
@@ -17,10 +18,11 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Insert,
+    RowMapping,
     Update,
     and_,
     bindparam,
-    insert,
+    delete,
     literal,
     or_,
     select,
@@ -49,9 +51,9 @@ _KEY = and_(
     tables.reservations.c.scope == bindparam("in_scope"),
     tables.reservations.c.target == bindparam("on"),
 )
-_STATE = select(tables.reservations.c.state).where(_KEY)
-_NOTE = insert(tables.reservations)
-_NOTE_AGAIN = update(tables.reservations).where(_KEY)
+_NOTE_AGAIN = update(tables.reservations).where(_KEY, tables.reservations.c.state == VOID)
+_VOID_AGAIN = update(tables.reservations).where(_KEY).values(state=VOID)
+_FORGET = delete(tables.reservations).where(_KEY)
 _SETTLE = update(tables.reservations).where(
     tables.reservations.c.operation == bindparam("of"), tables.reservations.c.state == "pending"
 )
@@ -90,8 +92,12 @@ def _take_quota(asked: tuple[str, ...]) -> Update:
     return update(quotas).where(quotas.c.project == bindparam("of_project"), *room).values(values)
 
 
-def _state(connection: Connection, operation: str, scope: str, target: str) -> str | None:
-    return connection.execute(_STATE, {"of": operation, "in_scope": scope, "on": target}).scalar()
+class Noted(Enum):
+    """What noting a reservation found: none of its key, a voided one, or one that stands."""
+
+    NEW = "new"
+    AGAIN = "again"
+    BEFORE = "before"
 
 
 def _note(
@@ -99,23 +105,39 @@ def _note(
     operation: str,
     scope: str,
     target: str,
-    state: str | None,
     *,
     size: int = 0,
     shares: int = 0,
     snapshots: int = 0,
     floors: Floors = NO_FLOORS,
-) -> None:
+) -> Noted:
+    """Write the row before the room is taken: nearly always nothing of its key is there, and nobody need look."""
     amounts = {"bytes": size, "shares": shares, "snapshots": snapshots, **floors._asdict()}
     values = {"state": "pending", **amounts, "created_at": now()}
-    if state is None:
-        connection.execute(_NOTE, {"operation": operation, "scope": scope, "target": target, **values})
-    else:  # a voided row of the same key is taken again (a pool that was excluded and comes back)
-        connection.execute(_NOTE_AGAIN, {"of": operation, "in_scope": scope, "on": target, **values})
+    if insert_absent(
+        connection, tables.reservations, {"operation": operation, "scope": scope, "target": target, **values}
+    ):
+        return Noted.NEW
+    # A voided row of the same key is taken again: a pool that was excluded and comes back.
+    again = connection.execute(_NOTE_AGAIN, {"of": operation, "in_scope": scope, "on": target, **values})
+    return Noted.AGAIN if again.rowcount == 1 else Noted.BEFORE
+
+
+def _take_back(connection: Connection, operation: str, scope: str, target: str, noted: Noted) -> None:
+    """There is no room: the row is again what it was before it was noted."""
+    statement = _FORGET if noted is Noted.NEW else _VOID_AGAIN
+    connection.execute(statement, {"of": operation, "in_scope": scope, "on": target})
 
 
 def reserve_capacity(
-    connection: Connection, operation: str, pool_id: str, size: int, floors: Floors = NO_FLOORS, *, kept_back: int = 0
+    connection: Connection,
+    operation: str,
+    pool_id: str,
+    size: int,
+    floors: Floors = NO_FLOORS,
+    *,
+    kept_back: int = 0,
+    revision: int | None = None,
 ) -> bool:
     """Set bytes and floors aside in a pool, all or nothing; False when they do not fit.
 
@@ -128,24 +150,75 @@ def reserve_capacity(
         size: bytes.
         floors: promises of performance.
         kept_back: bytes of the pool's limit that this request does not get (the reserve of its purpose).
+        revision: of this change, when the clock of pools has counted it already.
     """
     Turn.ACCOUNTS.take(connection)
-    state = _state(connection, operation, "pool", pool_id)
-    if state not in (None, VOID):
+    noted = _note(connection, operation, "pool", pool_id, size=size, floors=floors)
+    if noted is Noted.BEFORE:
         return True
     amounts = {"bytes": size, **floors._asdict()}
-    asked = tuple(key for key, amount in amounts.items() if amount)
-    if asked:
-        keep, take = _take(asked)
-        until = pool_history.next_revision(connection)
-        values = {"pool": pool_id, "until_revision": until, **{f"more_{key}": amounts[key] for key in asked}}
-        if size:
-            values["kept_back"] = kept_back
-        connection.execute(keep, values)
-        if connection.execute(take, values).rowcount != 1:
-            return False
-    _note(connection, operation, "pool", pool_id, state, size=size, floors=floors)
+    if not _taken(connection, pool_id, amounts, kept_back, revision):
+        _take_back(connection, operation, "pool", pool_id, noted)
+        return False
     return True
+
+
+def _taken(
+    connection: Connection, pool_id: str, amounts: dict[str, int], kept_back: int, revision: int | None = None
+) -> bool:
+    """Whether a pool had room for all of this; then its sums have grown by it."""
+    asked = tuple(key for key, amount in amounts.items() if amount)
+    if not asked:
+        return True
+    keep, take = _take(asked)
+    until = pool_history.next_revision(connection) if revision is None else revision
+    values = {"pool": pool_id, "until_revision": until, **{f"more_{key}": amounts[key] for key in asked}}
+    if amounts["bytes"]:
+        values["kept_back"] = kept_back
+    connection.execute(keep, values)
+    return connection.execute(take, values).rowcount == 1
+
+
+def pending_in(connection: Connection, operation: str, pool_id: str) -> RowMapping | None:
+    """What an operation has set aside in a pool and not yet committed."""
+    pending = select(tables.reservations).where(_KEY, tables.reservations.c.state == "pending")
+    return connection.execute(pending, {"of": operation, "in_scope": "pool", "on": pool_id}).mappings().first()
+
+
+def grow_pending(
+    connection: Connection, operation: str, pool_id: str, size: int, floors: Floors = NO_FLOORS, *, kept_back: int = 0
+) -> bool:
+    """Set more aside under an operation's pending reservation, all or nothing; False when it does not fit.
+
+    Every call adds: the caller sees to it that it is made once.
+    """
+    Turn.ACCOUNTS.take(connection)
+    if pending_in(connection, operation, pool_id) is None:
+        return False
+    if not _taken(connection, pool_id, {"bytes": size, **floors._asdict()}, kept_back):
+        return False
+    _add_pending(connection, operation, pool_id, size, floors)
+    return True
+
+
+def shrink_pending(connection: Connection, operation: str, pool_id: str, size: int, floors: Floors = NO_FLOORS) -> None:
+    """Give a part of an operation's pending reservation back to the pool. Every call takes away."""
+    Turn.ACCOUNTS.take(connection)
+    if pending_in(connection, operation, pool_id) is None:
+        return
+    give_back_capacity(connection, pool_id, size, floors)
+    _add_pending(connection, operation, pool_id, -size, Floors(-floors.iops, -floors.throughput))
+
+
+def _add_pending(connection: Connection, operation: str, pool_id: str, size: int, floors: Floors) -> None:
+    rows = tables.reservations
+    values = {"bytes": rows.c.bytes + size, "iops": rows.c.iops + floors.iops}
+    values["throughput"] = rows.c.throughput + floors.throughput
+    connection.execute(
+        update(rows)
+        .where(rows.c.operation == operation, rows.c.scope == "pool", rows.c.target == pool_id)
+        .values(**values)
+    )
 
 
 def _quota_row(connection: Connection, project: str) -> None:
@@ -164,8 +237,8 @@ def reserve_quota(
         QuotaExceeded: the limit, the use and what was asked for; nothing was changed.
     """
     Turn.ACCOUNTS.take(connection)
-    state = _state(connection, operation, "quota", project)
-    if state not in (None, VOID):
+    noted = _note(connection, operation, "quota", project, size=size, shares=shares, snapshots=snapshots)
+    if noted is Noted.BEFORE:
         return
     asked = {key: amount for key, amount in (("shares", shares), ("bytes", size), ("snapshots", snapshots)) if amount}
     if asked:
@@ -174,8 +247,8 @@ def reserve_quota(
         if connection.execute(statement, values).rowcount == 0:
             _quota_row(connection, project)
             if connection.execute(statement, values).rowcount == 0:
+                _take_back(connection, operation, "quota", project, noted)
                 raise _exceeded(connection, project, asked)
-    _note(connection, operation, "quota", project, state, size=size, shares=shares, snapshots=snapshots)
 
 
 def _exceeded(connection: Connection, project: str, asked: dict[str, int]) -> QuotaExceeded:
@@ -194,6 +267,12 @@ def _exceeded(connection: Connection, project: str, asked: dict[str, int]) -> Qu
 def commit(connection: Connection, operation: str) -> None:
     """Pending reservations become committed; the caller's resource rows carry the bytes from now on."""
     _settle(connection, operation, "committed")
+
+
+def carried(connection: Connection, operation: str, pool_id: str) -> None:
+    """What is pending in a pool is carried by the caller's rows from now on; the operation may take there again."""
+    key = {"of": operation, "in_scope": "pool", "on": pool_id}
+    connection.execute(_VOID_AGAIN, key)
 
 
 def void(connection: Connection, operation: str, *, scope: str | None = None, target: str | None = None) -> None:

@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from inventory import audit, reservations, tables
 from inventory.audit import Actor
 from inventory.database import now
+from shareflow.contracts.places import ObjectPlace
 from shareflow.contracts.qos import Floors
-from shareflow.contracts.steps import ObjectPlace
 from shareflow.contracts.units import format_size
 from shareflow.errors import NoPoolFits, NotFound, UnknownQos, UnknownType
 
 # Built once: on the way of every creation, building a statement costs as much as running it.
 _NAMED = select(tables.shares.c.id).where(
     tables.shares.c.project == bindparam("in_project"), tables.shares.c.live_name == bindparam("called")
-)
-_CURRENT_TYPE = select(tables.share_types).where(
-    tables.share_types.c.name == bindparam("called"), tables.share_types.c.current.is_(True)
-)
-_CURRENT_QOS = select(tables.qos_classes).where(
-    tables.qos_classes.c.name == bindparam("called"), tables.qos_classes.c.current.is_(True)
 )
 _PICTURE = (
     select(tables.pools).where(tables.pools.c.retired.is_(False)).order_by(tables.pools.c.backend, tables.pools.c.name)
@@ -108,32 +118,39 @@ def snapshots_of(connection: Connection, share_id: str) -> Sequence[RowMapping]:
 
 def share_type(connection: Connection, name: str, version: str | None = None) -> RowMapping:
     """A share type, in its current version or a given one. Raises UnknownType naming the types there are."""
-    types = tables.share_types
-    if version is None:
-        row = connection.execute(_CURRENT_TYPE, {"called": name}).mappings().first()
-    else:
-        exactly = select(types).where(types.c.name == name, types.c.version == version)
-        row = connection.execute(exactly).mappings().first()
+    row, names = _versioned(connection, tables.share_types, name, version)
     if row is None:
-        known = connection.execute(select(types.c.name).where(types.c.current.is_(True)).order_by(types.c.name))
-        names = ", ".join(known.scalars().all()) or "none; check the spec files"
-        raise UnknownType(f"there is no share type {name!r}", field="type", hint=f"types: {names}")
+        raise UnknownType(
+            f"there is no share type {name!r}", field="type", hint=f"types: {names or 'none; check the spec files'}"
+        )
     return row
 
 
 def qos_class(connection: Connection, name: str, version: str | None = None) -> RowMapping:
     """A QoS class, in its current version or a given one. Raises UnknownQos naming the classes there are."""
-    classes = tables.qos_classes
-    if version is None:
-        row = connection.execute(_CURRENT_QOS, {"called": name}).mappings().first()
-    else:
-        exactly = select(classes).where(classes.c.name == name, classes.c.version == version)
-        row = connection.execute(exactly).mappings().first()
+    row, names = _versioned(connection, tables.qos_classes, name, version)
     if row is None:
-        known = connection.execute(select(classes.c.name).where(classes.c.current.is_(True)).order_by(classes.c.name))
-        names = ", ".join(known.scalars().all()) or "none; add a document of kind QosClass to the specs"
-        raise UnknownQos(f"there is no QoS class {name!r}", field="qos", hint=f"classes: {names}")
+        none = "none; add a document of kind QosClass to the specs"
+        raise UnknownQos(f"there is no QoS class {name!r}", field="qos", hint=f"classes: {names or none}")
     return row
+
+
+def _versioned(connection: Connection, table: Table, name: str, version: str | None) -> tuple[RowMapping | None, str]:
+    """A row of a table of versions; when there is none, the names that have a current version."""
+    current, exactly = _versions(table)
+    statement = current if version is None else exactly
+    row = connection.execute(statement, {"called": name, "version": version}).mappings().first()
+    if row is not None:
+        return row, ""
+    known = connection.execute(select(table.c.name).where(table.c.current.is_(True)).order_by(table.c.name))
+    return None, ", ".join(known.scalars().all())
+
+
+@cache
+def _versions(table: Table) -> tuple[Select[Any], Select[Any]]:
+    """The current version of what is called so, and an exact one; built once, as every create asks for them."""
+    called = select(table).where(table.c.name == bindparam("called"))
+    return called.where(table.c.current.is_(True)), called.where(table.c.version == bindparam("version"))
 
 
 def _place(row: RowMapping) -> ObjectPlace:
@@ -148,17 +165,30 @@ def _place(row: RowMapping) -> ObjectPlace:
 
 
 def instance_place(connection: Connection, share_id: str) -> ObjectPlace:
-    """Where the share's instance is. Raises NotFound."""
+    """Where the share is: its active instance. Raises NotFound."""
+    place = place_in_role(connection, share_id, "active")
+    if place is None:
+        raise NotFound(f"share {share_id} has no instance")
+    return place
+
+
+def place_in_role(connection: Connection, share_id: str, role: str) -> ObjectPlace | None:
+    """Where the share's instance of a role is, None when it has none."""
     instances, pools = tables.instances, tables.pools
     statement = (
         select(instances, pools.c.backend, pools.c.name.label("pool"))
         .join(pools, pools.c.id == instances.c.pool_id)
-        .where(instances.c.share_id == share_id)
+        .where(instances.c.share_id == share_id, instances.c.role == role)
     )
     row = connection.execute(statement).mappings().first()
-    if row is None:
-        raise NotFound(f"share {share_id} has no instance")
-    return _place(row)
+    return None if row is None else _place(row)
+
+
+def instances_of(connection: Connection, share_id: str) -> Sequence[RowMapping]:
+    """All instances of a share, in order of their ids."""
+    instances = tables.instances
+    statement = select(instances).where(instances.c.share_id == share_id).order_by(instances.c.id)
+    return connection.execute(statement).mappings().all()
 
 
 def instance_row(connection: Connection, instance_id: str) -> RowMapping:
@@ -172,6 +202,12 @@ def instance_row(connection: Connection, instance_id: str) -> RowMapping:
 
 def no_room(pool: RowMapping, growth: int, kept_back: int = 0) -> NoPoolFits:
     """Why a share cannot grow where it is."""
+    if pool["retired"]:
+        return NoPoolFits(
+            f"no spec declares pool {pool['name']!r} any more, so what is in it cannot grow",
+            field="size",
+            hint="declare the pool in its backend's spec again, or leave the size as it is",
+        )
     room = (pool["limit_bytes"] or 0) - pool["allocated_bytes"] - kept_back
     return NoPoolFits(
         f"pool {pool['name']!r} has {format_size(room)} left, the share needs {format_size(growth)} more",
@@ -180,8 +216,32 @@ def no_room(pool: RowMapping, growth: int, kept_back: int = 0) -> NoPoolFits:
     )
 
 
+def _in_role(role: str) -> ColumnElement[bool]:
+    """Copies of snapshots that belong to the instance of a role."""
+    instances = tables.instances
+    mine = and_(instances.c.id == tables.snapshot_instances.c.instance_id, instances.c.role == role)
+    return exists().where(mine)
+
+
 def snapshot_places(connection: Connection, snapshot_ids: Sequence[str]) -> list[ObjectPlace]:
-    """Where the copies of these snapshots are; ``id`` is the snapshot's."""
+    """Where these snapshots are, beside the active instance; ``id`` is the snapshot's."""
+    copies = tables.snapshot_instances
+    return _copy_places(connection, copies.c.snapshot_id.in_(snapshot_ids), _in_role("active"))
+
+
+def copies_on(connection: Connection, instance_id: str) -> Sequence[RowMapping]:
+    """The copies of snapshots beside an instance, oldest first; also of snapshots that are gone."""
+    copies = tables.snapshot_instances
+    statement = select(copies).where(copies.c.instance_id == instance_id).order_by(copies.c.created_at, copies.c.id)
+    return connection.execute(statement).mappings().all()
+
+
+def copy_places(connection: Connection, instance_id: str) -> list[ObjectPlace]:
+    """Where the copies of snapshots beside an instance are; ``id`` is the snapshot's, which may be gone."""
+    return _copy_places(connection, tables.snapshot_instances.c.instance_id == instance_id)
+
+
+def _copy_places(connection: Connection, *where: ColumnElement[bool]) -> list[ObjectPlace]:
     copies, pools = tables.snapshot_instances, tables.pools
     statement = (
         select(
@@ -193,7 +253,7 @@ def snapshot_places(connection: Connection, snapshot_ids: Sequence[str]) -> list
             pools.c.name.label("pool"),
         )
         .join(pools, pools.c.id == copies.c.pool_id)
-        .where(copies.c.snapshot_id.in_(snapshot_ids))
+        .where(*where)
         .order_by(copies.c.created_at, copies.c.id)
     )
     return [_place(row) for row in connection.execute(statement).mappings()]
@@ -221,19 +281,53 @@ def add_share(connection: Connection, actor: Actor, values: Mapping[str, Any]) -
     return identifier
 
 
-def add_instance(connection: Connection, share_id: str, pool: RowMapping, size: int) -> ObjectPlace:
+def add_instance(
+    connection: Connection, share_id: str, pool: RowMapping, size: int, *, role: str = "active"
+) -> ObjectPlace:
     """Insert an instance in status ``creating``; its bytes are still carried by the operation's reservation."""
     identifier = new_id()
     row = {"id": identifier, "share_id": share_id, "pool_id": pool["id"], "object": f"sf-{identifier}", "size": size}
-    connection.execute(_ADD_INSTANCE, {**row, "status": "creating", "allocated_bytes": 0, "created_at": now()})
+    made = {"status": "creating", "allocated_bytes": 0, "created_at": now(), "role": role}
+    connection.execute(_ADD_INSTANCE, {**row, **made})
     return ObjectPlace(
         id=identifier, backend=pool["backend"], pool=pool["name"], pool_id=pool["id"], object=row["object"], size=size
     )
 
 
+def add_destination(connection: Connection, operation: str, share_id: str, pool: RowMapping, size: int) -> ObjectPlace:
+    """Insert the instance that a share moves to, in status ``creating``, claimed by the operation at epoch 1."""
+    place = add_instance(connection, share_id, pool, size, role="destination")
+    set_instance(connection, place.id, claimed_by=operation, epoch=1)
+    return place
+
+
+def add_copy(connection: Connection, snapshot: RowMapping, place: ObjectPlace) -> None:
+    """Insert a copy of a snapshot beside an instance, in status ``creating``."""
+    _add_copy(connection, snapshot["id"], snapshot["size"], place)
+
+
+def _add_copy(connection: Connection, snapshot_id: str, size: int, place: ObjectPlace) -> str:
+    """Returns the name of the copy's object."""
+    copy = new_id()
+    connection.execute(
+        insert(tables.snapshot_instances).values(
+            id=copy,
+            snapshot_id=snapshot_id,
+            instance_id=place.id,
+            pool_id=place.pool_id,
+            object=f"sf-{copy}",
+            status="creating",
+            size=size,
+            allocated_bytes=0,
+            created_at=now(),
+        )
+    )
+    return f"sf-{copy}"
+
+
 def add_snapshot(connection: Connection, actor: Actor, values: Mapping[str, Any], place: ObjectPlace) -> ObjectPlace:
     """Insert a snapshot and its copy in status ``creating``, claimed by the operation at epoch 1."""
-    identifier, copy = new_id(), new_id()
+    identifier = new_id()
     head = audit.record(connection, actor, "snapshot", identifier, revision=1, previous="", before="", after="creating")
     connection.execute(
         insert(tables.snapshots).values(
@@ -248,38 +342,51 @@ def add_snapshot(connection: Connection, actor: Actor, values: Mapping[str, Any]
             **values,
         )
     )
-    connection.execute(
-        insert(tables.snapshot_instances).values(
-            id=copy,
-            snapshot_id=identifier,
-            instance_id=place.id,
-            pool_id=place.pool_id,
-            object=f"sf-{copy}",
-            status="creating",
-            size=values["size"],
-            allocated_bytes=0,
-            created_at=now(),
-        )
-    )
-    return place.model_copy(update={"id": identifier, "object": f"sf-{copy}", "size": values["size"]})
+    name = _add_copy(connection, identifier, values["size"], place)
+    return place.model_copy(update={"id": identifier, "object": name, "size": values["size"]})
 
 
-def set_export_paths(connection: Connection, instance_id: str, protocol: str, paths: Sequence[str]) -> None:
-    """Replace an instance's export locations; the first one is preferred."""
-    connection.execute(_DROP_LOCATIONS, {"instance": instance_id})
-    fixed = {"instance_id": instance_id, "protocol": protocol, "readonly": False, "admin_only": False}
+def add_export_paths(
+    connection: Connection, instance_id: str, protocol: str, paths: Sequence[str], *, readonly: bool = False
+) -> None:
+    """Give a new instance its export locations; the first one is preferred."""
+    fixed = {"instance_id": instance_id, "protocol": protocol, "readonly": readonly, "admin_only": False}
     for index, path in enumerate(paths):
         connection.execute(_ADD_LOCATION, {**fixed, "id": new_id(), "path": path, "preferred": index == 0})
 
 
+def drop_export_paths(connection: Connection, instance_id: str) -> None:
+    """Take the export locations of an instance away. Missing ones are done."""
+    connection.execute(_DROP_LOCATIONS, {"instance": instance_id})
+
+
 def drop_instance(connection: Connection, instance_id: str) -> None:
-    """Remove an instance with its export locations and give its bytes and floors back to the pool."""
-    instances, locations = tables.instances, tables.export_locations
+    """Remove an instance with its export locations and the copies of snapshots beside it.
+
+    Their bytes and floors go back to the pool. A missing one is done.
+    """
+    instances = tables.instances
     row = connection.execute(select(instances).where(instances.c.id == instance_id)).mappings().first()
     if row is not None:
+        drop_copies(connection, [copy["id"] for copy in copies_on(connection, instance_id)])
         reservations.give_back_capacity(connection, row["pool_id"], row["allocated_bytes"], floors_of(row))
-        connection.execute(delete(locations).where(locations.c.instance_id == instance_id))
+        connection.execute(_DROP_LOCATIONS, {"instance": instance_id})
         connection.execute(delete(instances).where(instances.c.id == instance_id))
+
+
+def drop_copies(connection: Connection, copy_ids: Sequence[str]) -> None:
+    """Remove these copies of snapshots and give their bytes back to the pools."""
+    copies = tables.snapshot_instances
+    for row in connection.execute(select(copies).where(copies.c.id.in_(copy_ids))).mappings().all():
+        reservations.give_back_capacity(connection, row["pool_id"], row["allocated_bytes"])
+    connection.execute(delete(copies).where(copies.c.id.in_(copy_ids)))
+
+
+def swap_roles(connection: Connection, source_id: str, destination_id: str) -> None:
+    """The destination is the share from now on, the source only what is left of it. Clients find the new one alone."""
+    set_instance(connection, source_id, role="retired")
+    set_instance(connection, destination_id, role="active", status="available")
+    connection.execute(_DROP_LOCATIONS, {"instance": source_id})
 
 
 def floors_of(row: RowMapping) -> Floors:
@@ -288,11 +395,19 @@ def floors_of(row: RowMapping) -> Floors:
 
 
 def drop_snapshot_copies(connection: Connection, snapshot_id: str) -> None:
-    """Remove a snapshot's copies and give their bytes back to the pools."""
-    copies = tables.snapshot_instances
-    for row in connection.execute(select(copies).where(copies.c.snapshot_id == snapshot_id)).mappings().all():
-        reservations.give_back_capacity(connection, row["pool_id"], row["allocated_bytes"])
-    connection.execute(delete(copies).where(copies.c.snapshot_id == snapshot_id))
+    """Remove a snapshot's copies and give their bytes back to the pools.
+
+    Copies beside an instance that a migration fills or empties stay, and those of replicas: whoever keeps these removes
+    them from their backend first.
+    """
+    copies, instances = tables.snapshot_instances, tables.instances
+    moving = and_(
+        instances.c.id == copies.c.instance_id,
+        instances.c.role != "active",
+        or_(instances.c.role == "replica", instances.c.claimed_by.is_not(None)),
+    )
+    mine = select(copies.c.id).where(copies.c.snapshot_id == snapshot_id, ~exists().where(moving))
+    drop_copies(connection, connection.execute(mine).scalars().all())
 
 
 def drop_rules(connection: Connection, share_id: str) -> None:
@@ -316,9 +431,22 @@ def resize_instance(connection: Connection, instance_id: str, size: int, growth:
 
 
 def set_snapshot_copies(connection: Connection, snapshot_id: str, **values: Any) -> None:
-    """Set columns of the copies of a snapshot that the operation holds."""
+    """Set columns of the copy, beside the active instance, of a snapshot that the operation holds."""
     copies = tables.snapshot_instances
-    connection.execute(update(copies).where(copies.c.snapshot_id == snapshot_id).values(**values))
+    connection.execute(update(copies).where(copies.c.snapshot_id == snapshot_id, _in_role("active")).values(**values))
+
+
+def set_copies(connection: Connection, instance_id: str, snapshot_ids: Sequence[str], **values: Any) -> None:
+    """Set columns of the copies of these snapshots beside an instance."""
+    copies = tables.snapshot_instances
+    mine = (copies.c.instance_id == instance_id, copies.c.snapshot_id.in_(snapshot_ids))
+    connection.execute(update(copies).where(*mine).values(**values))
+
+
+def set_copies_of(connection: Connection, instance_id: str, **values: Any) -> None:
+    """Set columns of all copies of snapshots beside an instance."""
+    copies = tables.snapshot_instances
+    connection.execute(update(copies).where(copies.c.instance_id == instance_id).values(**values))
 
 
 def count_snapshots(connection: Connection, share_id: str) -> int:
@@ -333,12 +461,20 @@ def pools_picture(connection: Connection) -> Sequence[RowMapping]:
 
 
 def shares_per_pool(connection: Connection, project: str, share_type: str) -> dict[str, int]:
-    """Pool id -> shares of a type that a project has there, those on their way included."""
+    """Pool id -> shares of a type that a project has there, those on their way included; one that moves has two.
+
+    Replicas do not count: where they may be is said by ``apart``.
+    """
     shares, instances = tables.shares, tables.instances
     counted = (
         select(instances.c.pool_id, func.count())
         .join(shares, shares.c.id == instances.c.share_id)
-        .where(shares.c.project == project, shares.c.in_view.is_(True), shares.c.type == share_type)
+        .where(
+            shares.c.project == project,
+            shares.c.in_view.is_(True),
+            shares.c.type == share_type,
+            instances.c.role.in_(("active", "destination")),
+        )
         .group_by(instances.c.pool_id)
     )
     return {row[0]: row[1] for row in connection.execute(counted)}

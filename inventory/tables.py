@@ -25,6 +25,8 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
+    text,
 )
 from sqlalchemy.types import TypeEngine
 from sqlmodel import Field, SQLModel
@@ -121,7 +123,7 @@ class Pool(SQLModel, table=True):
     ``iops_promised`` and ``throughput_promised`` are the sums of the floors in it: as exact, and never raised above
     their budgets. A budget that is NULL promises nothing. ``limit_bytes`` is what may be handed out in all, ``terms``
     how (thin, over-subscription, reserves); ``revision`` counts the changes of all pools, see
-    :mod:`inventory.pool_history`.
+    :mod:`inventory.pool_history`. ``drained``: nothing new is placed there until an operator says otherwise.
     """
 
     __tablename__ = "pools"
@@ -150,6 +152,7 @@ class Pool(SQLModel, table=True):
     reachable: bool = Field(default=True, nullable=False)
     driver: str = _text(128)
     terms: dict[str, Any] | None = _json(null=True)
+    drained: bool = Field(default=False, nullable=False)
 
 
 class PoolClock(SQLModel, table=True):
@@ -184,6 +187,7 @@ class PoolHistory(SQLModel, table=True):
     reachable: bool = Field(default=True, nullable=False)
     driver: str = _text(128)
     terms: dict[str, Any] | None = _json(null=True)
+    drained: bool = Field(default=False, nullable=False)
 
 
 class SpecRevision(SQLModel, table=True):
@@ -272,11 +276,24 @@ class Share(SQLModel, table=True):
 class Instance(SQLModel, table=True):
     """One physical copy of a share on one pool. ``allocated_bytes`` and the floors are its part of the pool's sums.
 
-    ``used_bytes`` is what a survey last counted; NULL where nobody needed to know.
+    ``used_bytes`` is what a survey last counted; NULL where nobody needed to know. The ``active`` one is the share;
+    while it is moved there is a ``destination`` as well, and after the switch a ``retired`` one until that is deleted.
+    Each ``replica`` has a row of :class:`Replica` as well. ``claimed_by`` and ``epoch`` are the claim of a migration,
+    which holds both, or of whoever changes the replica.
     """
 
     __tablename__ = "instances"
     __table_args__ = (
+        Index(
+            "one_instance_per_role",
+            "share_id",
+            "role",
+            unique=True,
+            sqlite_where=text("role NOT IN ('retired', 'replica')"),
+            postgresql_where=text("role NOT IN ('retired', 'replica')"),
+        ),
+        CheckConstraint("role IN ('active', 'destination', 'retired', 'replica')", name="instances_role"),
+        CheckConstraint("epoch >= 0", name="instances_epoch"),
         CheckConstraint("size > 0", name="instances_size"),
         CheckConstraint("allocated_bytes >= 0", name="instances_allocated"),
         CheckConstraint("iops_floor >= 0", name="instances_iops_floor"),
@@ -293,6 +310,48 @@ class Instance(SQLModel, table=True):
     iops_floor: int = _big()
     throughput_floor: int = _big()
     used_bytes: int | None = _big(null=True)
+    role: str = Field(default="active", sa_column=Column(Word(12), nullable=False, default="active"))
+    claimed_by: str | None = _text(255, null=True, index=True)
+    epoch: int = Field(default=0, nullable=False)
+
+
+class Replica(SQLModel, table=True):
+    """How an instance of role ``replica`` is kept in step; ``id`` is the instance's.
+
+    ``sync_operation`` is the long-lived operation that does it, ``kind`` and ``interval`` and ``loss`` (seconds) what
+    the share's type asked for, ``mode`` the way of copying. ``state`` is what the last round came to, ``synced_at`` the
+    moment of which the replica has the content, ``moved_bytes`` what the last round moved, ``tried_at`` and ``error``
+    the last round's begin and failure. ``moved_seconds`` is the time in which clients had changed what it moved, None
+    where it moved what they had not changed. ``behind_bytes`` of the active instance were not there at ``behind_at``,
+    as a round measured before it copied. ``memory`` is a ``MigrationMemory``. ``stale``: the replica was the active one
+    and was declared lost: ``unfenced`` as long as it was not reached since, ``kept`` for the operator after that.
+    """
+
+    __tablename__ = "replicas"
+    __table_args__ = (
+        CheckConstraint("kind IN ('readable', 'dr')", name="replicas_kind"),
+        CheckConstraint("mode IN ('driver', 'host')", name="replicas_mode"),
+        CheckConstraint("moved_bytes >= 0", name="replicas_moved_bytes"),
+        CheckConstraint("stale IN ('', 'unfenced', 'kept')", name="replicas_stale"),
+        CheckConstraint("state IN ('seeding', 'in_sync', 'out_of_sync', 'error')", name="replicas_state"),
+    )
+    id: str = _identifier()
+    share_id: str = _text(36, index=True)
+    sync_operation: str = _text(255, index=True)
+    kind: str = _text(10)
+    mode: str = _text(10)
+    state: str = _text(12)
+    interval: int = _big()
+    loss: int = _big()
+    stale: str = _text(10)
+    memory: dict[str, Any] = Field(default=None, sa_column=Column(JSON(none_as_null=True), nullable=False))
+    synced_at: datetime | None = _time(null=True)
+    tried_at: datetime | None = _time(null=True)
+    moved_bytes: int = _big()
+    moved_seconds: int | None = _big(null=True)
+    behind_bytes: int | None = _big(null=True)
+    behind_at: datetime | None = _time(null=True)
+    error: str = Field(default="", sa_column=Column(Text, nullable=False))
 
 
 class Snapshot(SQLModel, table=True):
@@ -374,7 +433,7 @@ class Operation(SQLModel, table=True):
     """One request to change something; ``id`` is the workflow id.
 
     ``begun`` is the answer to its first step, so that a repeated step gets the same one; ``placement`` the decision in
-    bounded form; ``recovery`` what the reconciler asked for when it restarted the operation.
+    bounded form; ``recovery`` what the reconciler asked for when it restarted the operation, or that it is undone now.
     """
 
     __tablename__ = "operations"
@@ -412,7 +471,7 @@ class Claim(SQLModel, table=True):
     __tablename__ = "claims"
     __table_args__ = (
         CheckConstraint("mode IN ('exclusive', 'shared')", name="claims_mode"),
-        CheckConstraint("resource_kind IN ('share', 'snapshot')", name="claims_kind"),
+        CheckConstraint("resource_kind IN ('share', 'snapshot', 'instance')", name="claims_kind"),
         CheckConstraint("epoch >= 0", name="claims_epoch"),
         Index("ix_claims_line", "resource_id", "ticket"),
     )
@@ -505,7 +564,11 @@ class Audit(SQLModel, table=True):
 
 
 class Tombstone(SQLModel, table=True):
-    """An object that was left on a backend on purpose; its bytes and floors count in its pool until it is gone."""
+    """An object that was left on a backend; its bytes and floors count in its pool until it is gone.
+
+    With ``doomed`` it was left because its backend did not answer, and the reconciler deletes it; without it somebody
+    wanted it to stay.
+    """
 
     __tablename__ = "tombstones"
     __table_args__ = (
@@ -525,6 +588,7 @@ class Tombstone(SQLModel, table=True):
     gone_at: datetime | None = _time(null=True)
     iops_floor: int = _big()
     throughput_floor: int = _big()
+    doomed: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=false()))
 
 
 class Finding(SQLModel, table=True):
@@ -567,6 +631,7 @@ share_types = _table("share_types")
 qos_classes = _table("qos_classes")
 shares = _table("shares")
 instances = _table("instances")
+replicas = _table("replicas")
 snapshots = _table("snapshots")
 snapshot_instances = _table("snapshot_instances")
 export_locations = _table("export_locations")

@@ -27,7 +27,7 @@ def _versions(
 
 
 def by_pool(connection: Connection) -> dict[str, int]:
-    """Pool id -> shares on it, those on their way included."""
+    """Pool id -> shares on it, those on their way to it or from it included."""
     instances = tables.instances
     counted = select(instances.c.pool_id, func.count()).group_by(instances.c.pool_id)
     return {row[0]: row[1] for row in connection.execute(counted)}
@@ -50,7 +50,12 @@ def shares_on(connection: Connection, project: str, pool_ids: Sequence[str], lim
     asked = (
         select(shares.c.name, shares.c.type, instances.c.pool_id)
         .join(instances, instances.c.share_id == shares.c.id)
-        .where(shares.c.project == project, shares.c.in_view.is_(True), instances.c.pool_id.in_(pool_ids))
+        .where(
+            shares.c.project == project,
+            shares.c.in_view.is_(True),
+            instances.c.role == "active",
+            instances.c.pool_id.in_(pool_ids),
+        )
         .order_by(shares.c.name, shares.c.id)
         .limit(limit)
     )

@@ -59,6 +59,8 @@ def describe(error: ValidationError, model: type[BaseModel]) -> InvalidInput:
             return InvalidInput(f"the input is not JSON: {first['msg']}", hint="give one JSON object")
         case _:
             reason = first["msg"].removeprefix("Value error, ")
+            if not field and isinstance(first["input"], dict):  # fields that contradict each other
+                return InvalidInput(f"{reason}{rest}", hint="correct these fields and ask again")
             hint = f"correct {field!r} and ask again" if field else "give one JSON object"
             return InvalidInput(f"{_shown(first['input'])} is refused: {reason}{rest}", field=field, hint=hint)
 

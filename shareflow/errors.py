@@ -22,6 +22,8 @@ ShareflowError
 +-- StaleClaim          SF303  an attempt went on after its operation had lost its claim; nothing was changed
 +-- OperationFailed     SF304  the operation ended failed-clean; its reason is the message
 +-- OperationCancelled  SF305  the operation was cancelled and undone
++-- ContentDiffers      SF306  a copy is not equal to its source
++-- FenceLeaks          SF307  a share's content can still be changed although writers were stopped
 +-- ServerUnavailable   SF400  no Temporal server answers, or none can be started
 +-- StateDirectoryError SF401  the state directory cannot be used
 +-- SchemaError         SF402  the database schema is not one this version can use
@@ -186,6 +188,18 @@ class OperationCancelled(ShareflowError):
     """The operation was cancelled and everything was undone."""
 
     code = "SF305"
+
+
+class ContentDiffers(ShareflowError):
+    """A copy is not equal to its source; the first differences are named. Neither was changed."""
+
+    code = "SF306"
+
+
+class FenceLeaks(ShareflowError):
+    """A share's content can still be changed although its writers were to be stopped; who can is named."""
+
+    code = "SF307"
 
 
 class ServerUnavailable(ShareflowError):

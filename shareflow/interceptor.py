@@ -1,12 +1,13 @@
-"""Every workflow, command and activity takes exactly one input object; anything else is refused with a clear error."""
+"""What goes for every workflow, command and activity: one input object, and a failure that the server takes."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, CancelledError, FailureError
 from temporalio.worker import (
     ActivityInboundInterceptor,
     ExecuteActivityInput,
@@ -64,3 +65,29 @@ class OneInput(Interceptor):
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
         """See base class."""
         return _OneActivityInput(super().intercept_activity(next))
+
+
+class _ApplicationFailures(ActivityInboundInterceptor):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
+        try:
+            return await super().execute_activity(input)
+        except ApplicationError:
+            raise
+        except CancelledError as error:
+            # The SDK takes both for the end of a cancelled attempt; when none was asked for, this one is an ordinary
+            # failure that is tried again, and the other one is refused.
+            raise asyncio.CancelledError from error
+        except FailureError as error:
+            raise ApplicationError(str(error), type=type(error).__name__) from error
+
+
+class ApplicationFailures(Interceptor):
+    """Lets an attempt of an activity fail with application failures only.
+
+    The server refuses any other kind ("Failure must have ApplicationFailureInfo"), and then nobody hears of the end of
+    the attempt until its heartbeat or time limit has passed.
+    """
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
+        """See base class."""
+        return _ApplicationFailures(super().intercept_activity(next))

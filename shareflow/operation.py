@@ -1,4 +1,4 @@
-"""One operation: watch it, wait for it, send it commands, cancel it."""
+"""One operation: watch it, wait for it, cancel it; :mod:`shareflow.commands` has what else can be sent to it."""
 
 from __future__ import annotations
 
@@ -6,44 +6,36 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator
-from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ValidationError
 from temporalio.client import (
     WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowHandle,
-    WorkflowQueryFailedError,
-    WorkflowUpdateHandle,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
-    WorkflowUpdateStage,
 )
 from temporalio.exceptions import TemporalError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from shareflow import failures, names
-from shareflow.contracts.base import StrictModel
+from shareflow.commands import ENDED, Commands, bare_status, too_late
+from shareflow.contracts.evacuation import EvacuationResult
+from shareflow.contracts.failover import FailoverResult
+from shareflow.contracts.migration import MigrateShareResult
 from shareflow.contracts.operations import (
     ApplySpecsResult,
-    CommandInput,
     DeleteShareResult,
-    ExtendRetentionInput,
+    DrainPoolResult,
     ForgetShareResult,
     OperationResult,
     OperationState,
-    PurgeNowInput,
-    RestoreInput,
     SetShareQosResult,
     ShareResult,
     SnapshotResult,
 )
-from shareflow.contracts.reads import OperationRef, OperationView
+from shareflow.contracts.replication import MigrateReplicaResult, PromoteReplicaResult, ReplicaResult
 from shareflow.contracts.steps import JobProgress, OperationStatus
-from shareflow.converter import describe
 from shareflow.errors import (
     BackendUnavailable,
-    CommandRefused,
     InvalidState,
     OperationCancelled,
     OperationFailed,
@@ -54,13 +46,10 @@ from shareflow.wire import ANSWER_SECONDS, Wire
 FIRST_LOOK = 0.1
 LONGEST_LOOK = 1.0
 """Seconds between two looks at a running operation: short while it moves, longer while nothing changes."""
-QUERY_SECONDS = 5.0
 SDK_RETRIES_SECONDS = 15.0
 """More than the SDK itself goes on trying to reach a server in one call."""
-COMMAND_SECONDS = 30.0
 RECYCLE_BIN = "recycle-bin"
-ENDED = "ended"
-_NO_HANDLER = "expected but not found"  # the SDK's words for an update that a workflow does not have
+CATCHING_UP = "catching-up"
 
 RESULTS: dict[str, type[OperationResult]] = {
     names.CREATE_SHARE: ShareResult,
@@ -72,26 +61,26 @@ RESULTS: dict[str, type[OperationResult]] = {
     names.DELETE_SHARE: DeleteShareResult,
     names.FORGET_SHARE: ForgetShareResult,
     names.SET_SHARE_QOS: SetShareQosResult,
+    names.MIGRATE_SHARE: MigrateShareResult,
+    names.RETYPE_SHARE: MigrateShareResult,
+    names.DRAIN_POOL: DrainPoolResult,
+    names.EVACUATE_POOL: EvacuationResult,
+    names.EVACUATE_BACKEND: EvacuationResult,
+    names.FAILOVER_BACKEND: FailoverResult,
+    names.FAILBACK_BACKEND: FailoverResult,
+    names.CREATE_REPLICA: ReplicaResult,
+    names.SYNC_REPLICA: ReplicaResult,
+    names.RESYNC_REPLICA: ReplicaResult,
+    names.PROMOTE_REPLICA: PromoteReplicaResult,
+    names.MIGRATE_REPLICA: MigrateReplicaResult,
+    names.DELETE_REPLICA: ReplicaResult,
     names.APPLY_SPECS: ApplySpecsResult,
 }
 
 Result_co = TypeVar("Result_co", bound=OperationResult, covariant=True)
-Model = TypeVar("Model", bound=BaseModel)
 
 
-def build(model: type[Model], **fields: Any) -> Model:
-    """The model with these fields.
-
-    Raises:
-        InvalidInput: a field is refused; names the field, the value and what is allowed.
-    """
-    try:
-        return model(**fields)
-    except ValidationError as error:
-        raise describe(error, model) from None
-
-
-class Operation(Generic[Result_co]):
+class Operation(Commands, Generic[Result_co]):
     """A handle of one operation. It holds nothing open; any number of handles to the same operation may exist.
 
     Attributes:
@@ -100,12 +89,10 @@ class Operation(Generic[Result_co]):
     """
 
     def __init__(self, wire: Wire, operation: str, kind: str) -> None:
-        self.id = operation
-        self.kind = kind
-        self._wire = wire
-        self._handle: WorkflowHandle[Any, Any] = wire.client.get_workflow_handle(
+        handle: WorkflowHandle[Any, Any] = wire.client.get_workflow_handle(
             operation, result_type=RESULTS.get(kind, OperationResult)
         )
+        super().__init__(wire, operation, kind, handle)
 
     def __repr__(self) -> str:
         return f"<Operation {self.id} {self.kind}>"
@@ -142,26 +129,10 @@ class Operation(Generic[Result_co]):
             else:
                 return answer
 
-    async def status(self) -> OperationStatus:
-        """What the operation does now, by its own account.
-
-        Raises:
-            NotFound: there is no such operation any more.
-            BackendUnavailable: no worker answers for it. ServerUnavailable.
-        """
-        try:
-            status: OperationStatus = await self._handle.query(
-                names.STATUS, result_type=OperationStatus, rpc_timeout=timedelta(seconds=QUERY_SECONDS)
-            )
-        except WorkflowQueryFailedError as error:
-            return await self._ended_status(error)
-        except (RPCError, TemporalError) as error:
-            raise self._query_error(error) from error
-        return status
-
     async def progress(self) -> AsyncGenerator[OperationStatus, None]:
         """Every change of :meth:`status` until the operation has ended; the last one says how it stands then.
 
+        While a migration's lag grows, that is a change about once a second.
         An absent worker or server is a status too: phase ``waiting``, with what is missing in ``waiting_for``.
         """
         ended = asyncio.create_task(self._closed())
@@ -171,7 +142,8 @@ class Operation(Generic[Result_co]):
             while not ended.done():
                 current = await self._status_or_why_not(last)
                 if current != last:
-                    last, pause = current, FIRST_LOOK
+                    pause = LONGEST_LOOK if _only_older(current, last) else FIRST_LOOK
+                    last = current
                     yield current
                 await asyncio.wait([ended], timeout=pause)
                 pause = min(pause * 1.5, LONGEST_LOOK)
@@ -216,7 +188,7 @@ class Operation(Generic[Result_co]):
                 if last.phase == RECYCLE_BIN:
                     return last
         await self.result()
-        return last or _bare_status(self.id, self.kind, ENDED)
+        return last or bare_status(self.id, self.kind, ENDED)
 
     async def cancel(self, reason: str = "", *, wait: bool = False) -> bool:
         """Ask the operation to stop and to undo what it did. Asking again changes nothing.
@@ -239,7 +211,7 @@ class Operation(Generic[Result_co]):
                 if status is WorkflowExecutionStatus.CANCELED:
                     return True
                 if status is not WorkflowExecutionStatus.RUNNING:
-                    raise _too_late("cancel", self.id, status)
+                    raise too_late("cancel", self.id, status)
                 await self._handle.cancel(reason=reason)
         except (TimeoutError, RPCError) as error:
             if failures.is_missing(error):
@@ -255,40 +227,6 @@ class Operation(Generic[Result_co]):
             return False
         return False
 
-    async def restore(self, name: str | None = None) -> None:
-        """Take a deleted share with its tree out of the recycle bin, under a new name if one is given.
-
-        Returns when it is back, or after 30 s while it is on its way; :meth:`result` then tells.
-
-        Raises:
-            NameTaken: its name is taken meanwhile; give another. CommandRefused: it is not in the recycle bin.
-        """
-        await self._command(names.RESTORE, build(RestoreInput, name=name, by=self._wire.by))
-
-    async def purge_now(self) -> None:
-        """End the retention of a deleted share: it is purged from now on, and cannot come back.
-
-        Returns when it is gone, or after 30 s while the purge goes on; :meth:`result` then tells.
-
-        Raises:
-            CommandRefused: it is not in the recycle bin.
-        """
-        await self._command(names.PURGE_NOW, build(PurgeNowInput, by=self._wire.by))
-
-    async def extend_retention(self, by: str | int) -> datetime | None:
-        """Move the purge of a deleted share later by seconds or by text such as ``"7 d"``; gives the new time (UTC).
-
-        Raises:
-            InvalidInput: not a duration. CommandRefused: it is not in the recycle bin.
-        """
-        payload = build(ExtendRetentionInput, extend_by=by, by=self._wire.by)
-        await self._command(names.EXTEND_RETENTION, payload)
-        return (await self.status()).purge_at
-
-    async def retry_now(self) -> None:
-        """Make an operation that waits for its next retry try again now. Raises CommandRefused when nothing waits."""
-        await self._command(names.RETRY_NOW, build(CommandInput, by=self._wire.by))
-
     async def job(self) -> JobProgress | None:
         """How far the slow work of the running step is, or None when it does none or has not reported yet."""
         async with self._wire.call():
@@ -300,49 +238,6 @@ class Operation(Generic[Result_co]):
             if found and isinstance(found[0], JobProgress):
                 return found[0]
         return None
-
-    async def view(self) -> OperationView:
-        """The operation as the inventory has recorded it, placement and failure included. Raises as a read."""
-        return await self._wire.read(
-            names.GET_OPERATION, OperationRef(project=self._wire.project, operation=self.id), OperationView
-        )
-
-    async def _command(self, name: str, payload: StrictModel) -> None:
-        accepted = False
-        try:
-            async with asyncio.timeout(COMMAND_SECONDS):
-                update: WorkflowUpdateHandle[Any] = await self._handle.start_update(
-                    name, payload, wait_for_stage=WorkflowUpdateStage.ACCEPTED
-                )
-                accepted = True
-                await update.result()
-        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():  # the SDK turns the caller's own cancel into its time-out
-                raise asyncio.CancelledError from None
-            if not accepted:
-                raise BackendUnavailable(
-                    f"no worker has answered {name} for {COMMAND_SECONDS:.0f} s; whether it is carried out is open",
-                    hint=f"look with `shareflow op show {self.id}`; sending it again is safe",
-                ) from None
-        except (RPCError, TemporalError) as error:
-            if failures.is_missing(error):
-                raise await self._refusal(name) from error
-            ours = failures.translate(error, self._wire.address)
-            if isinstance(ours, CommandRefused) and _NO_HANDLER in ours.message:
-                ours = CommandRefused(f"{self.kind} takes no {name}", hint="`shareflow op show` names what it takes")
-            raise ours from error
-
-    async def _refusal(self, command: str) -> ShareflowError:
-        """Why a command met no open workflow: the operation has ended, or there is none."""
-        try:
-            status = (await self._handle.describe()).status
-        except RPCError as error:
-            if not failures.is_missing(error):
-                return failures.from_rpc(error, self._wire.address)
-            await self.view()  # raises NotFound when the inventory does not know it either
-            status = None
-        return _too_late(command, self.id, status)
 
     async def _closed(self) -> None:
         """Return when the operation has ended, however it ended."""
@@ -361,33 +256,15 @@ class Operation(Generic[Result_co]):
             if not failures.is_outage(error):
                 raise
             missing = error.message
-        known = last or _bare_status(self.id, self.kind, "waiting")
+        known = last or bare_status(self.id, self.kind, "waiting")
         return known.model_copy(update={"phase": "waiting", "waiting_for": missing, "commands": []})
 
     async def _final_status(self, last: OperationStatus | None) -> OperationStatus:
         try:
             return await self.status()
         except ShareflowError:
-            known = last or _bare_status(self.id, self.kind, ENDED)
+            known = last or bare_status(self.id, self.kind, ENDED)
             return known.model_copy(update={"phase": ENDED, "waiting_for": "", "commands": []})
-
-    async def _ended_status(self, error: WorkflowQueryFailedError) -> OperationStatus:
-        """A workflow whose input was refused never began, so that it cannot answer."""
-        async with self._wire.call():
-            description = await self._handle.describe()
-        if description.status in (None, WorkflowExecutionStatus.RUNNING):
-            raise BackendUnavailable(
-                f"the worker cannot answer for {self.id}: {error.message[:300]}",
-                hint="client and worker must be of the same version",
-            ) from error
-        return _bare_status(self.id, self.kind, ENDED)
-
-    def _query_error(self, error: BaseException) -> BaseException:
-        # Without a worker the server says that it saw no poller, or nothing until our own time limit (CANCELLED).
-        silent = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.CANCELLED)
-        if isinstance(error, RPCError) and error.status in silent:
-            return failures.no_worker()
-        return failures.translate(error, self._wire.address)
 
     async def _recorded_result(self) -> Any:
         """The outcome from the inventory, once the server has forgotten the workflow."""
@@ -402,10 +279,9 @@ class Operation(Generic[Result_co]):
         return RESULTS.get(self.kind, OperationResult).model_validate_json(json.dumps(view.result))
 
 
-def _too_late(command: str, operation: str, status: WorkflowExecutionStatus | None) -> CommandRefused:
-    how = f" ({status.name.lower().replace('_', ' ')})" if status is not None else ""
-    return CommandRefused(f"operation {operation} has ended{how}; {command} comes too late")
-
-
-def _bare_status(operation: str, kind: str, phase: str) -> OperationStatus:
-    return OperationStatus(operation=operation, kind=kind, phase=phase, step="", steps=[])
+def _only_older(now: OperationStatus, before: OperationStatus | None) -> bool:
+    """Whether nothing but the lag of a migration has changed, which changes with time alone."""
+    if before is None or now.migration is None or before.migration is None:
+        return False
+    lag = {"lag_seconds": before.migration.lag_seconds, "lag_bytes": before.migration.lag_bytes}
+    return now.model_copy(update={"migration": now.migration.model_copy(update=lag)}) == before

@@ -11,6 +11,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import TimeoutError as WorkflowTimeout
 
 from shareflow import names
+from shareflow.commands import build
 from shareflow.contracts.base import StrictModel
 from shareflow.contracts.drift import DetectDriftInput, DetectDriftResult
 from shareflow.contracts.operations import AffinityBy, OperationState
@@ -41,7 +42,6 @@ from shareflow.contracts.reads import (
 from shareflow.contracts.specs import Document, InventoryPage, InventoryQuery, PlanQuery, PlanView, SpecsView
 from shareflow.errors import InvalidState, ShareflowError
 from shareflow.failures import from_workflow, no_worker
-from shareflow.operation import build
 from shareflow.wire import Wire
 
 DRIFT_SECONDS = timedelta(seconds=120)

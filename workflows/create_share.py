@@ -6,25 +6,15 @@ from typing import Any
 
 from pydantic import ValidationError
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from shareflow import names
     from shareflow.contracts.operations import CreateShareInput, ShareResult
-    from shareflow.contracts.steps import BackendAnswer, BeginStatus, Begun, ObjectPlace, PlaceAgainInput
-    from workflows.conduct import GaveUp, Operation, as_error, epoch_of, failure_of
-
-
-def refused_by_pool(error: ActivityError | GaveUp) -> bool:
-    """Whether another pool may accept what this one refused, or what no worker of its backend took."""
-    if isinstance(error, GaveUp):
-        return not error.sent
-    cause = error.cause
-    return (
-        isinstance(cause, ApplicationError)
-        and cause.type == "BackendRefused"
-        and bool(cause.details[1:] and cause.details[1])
-    )
+    from shareflow.contracts.places import BeginStatus, ObjectPlace
+    from shareflow.contracts.steps import BackendAnswer, Begun
+    from workflows.conduct import GaveUp, Operation, epoch_of
+    from workflows.placing import place_again, refused_by_pool
 
 
 def limits(begun: Begun) -> dict[str, Any]:
@@ -63,26 +53,8 @@ class Placed(Operation):
             except (ActivityError, GaveUp) as error:
                 if not refused_by_pool(error):
                     raise
-                reason = failure_of(error).message
-                self.log.note = f"{instance.backend}/{instance.pool} refused: {reason}"
                 # An earlier attempt may have left something half made before the pool refused.
-                await self.take_back(title)
-                step = PlaceAgainInput(
-                    operation=self.id, instance=instance.id, pool_id=instance.pool_id, reason=reason[:300]
-                )
-                begun = await self._next(step, error)
-
-    async def _next(self, step: PlaceAgainInput, refusal: ActivityError | GaveUp) -> Begun:
-        self.log.start("take the next-best pool")
-        try:
-            self.begun = await self.inventory(names.PLACE_AGAIN, step, Begun)
-        except FailureError as error:
-            if failure_of(error).type == "NoPoolFits":
-                raise as_error(failure_of(refusal)) from error
-            raise
-        self.log.placement = self.begun.placement
-        self.log.done()
-        return self.begun
+                begun = await place_again(self, title, instance, error)
 
 
 @workflow.defn(name=names.CREATE_SHARE, failure_exception_types=[ValidationError])

@@ -10,7 +10,8 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from shareflow import names
     from shareflow.contracts.operations import CreateShareFromSnapshotInput, ShareResult
-    from shareflow.contracts.steps import BackendAnswer, BeginStatus, Begun, ObjectPlace
+    from shareflow.contracts.places import BeginStatus, ObjectPlace
+    from shareflow.contracts.steps import BackendAnswer, Begun
     from workflows.conduct import epoch_of
     from workflows.create_share import Placed, limits
 

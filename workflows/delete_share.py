@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from temporalio import workflow
-from temporalio.exceptions import FailureError
+from temporalio.exceptions import FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from shareflow import names
@@ -24,19 +24,16 @@ with workflow.unsafe.imports_passed_through():
         PurgeNowInput,
         RestoreInput,
     )
-    from shareflow.contracts.steps import (
-        BeginStatus,
-        Begun,
-        CommandStep,
-        Failure,
-        ObjectPlace,
-        PurgeBegun,
-        RetentionResult,
-    )
-    from workflows.conduct import Operation, as_error, epoch_of, failure_of
+    from shareflow.contracts.places import BeginStatus, Fence, ObjectPlace
+    from shareflow.contracts.replica_steps import LeavingReplica
+    from shareflow.contracts.steps import Begun, CommandStep, Failure, PurgeBegun, RetentionResult
+    from workflows.conduct import GaveUp, Operation, as_error, epoch_of, failure_of
+    from workflows.replica_passes import ReplicaPasses
 
 RECYCLE_BIN = "recycle-bin"
 IN_BIN_COMMANDS = [names.RESTORE, names.PURGE_NOW, names.EXTEND_RETENTION]
+MOST_DOUBLINGS = 8
+LEAVES = "purges-leave-what-they-cannot-reach"
 
 
 @dataclass
@@ -71,6 +68,9 @@ class DeleteShare(Operation):
         self._purge_at: datetime | None = None
         self._decided = ""
         self._active: Command | None = None
+        self._exposed: dict[str, LeavingReplica] = {}  # clients may still read these
+        self._next_cut = workflow.now()
+        self._cuts = 0
 
     @workflow.run
     async def run(self, request: DeleteShareInput) -> DeleteShareResult:
@@ -162,18 +162,19 @@ class DeleteShare(Operation):
         begun = await self.begin(request)
         if begun.status is BeginStatus.ENDED:
             return await self.ended_before(begun)
+        self._exposed = {one.terms.replica: one for one in begun.replicas if one.terms.mode_between == "ro"}
         if not begun.phase:
             begun = await self._cut_off(begun)
         self._purge_at = begun.purge_at
         if begun.phase == RECYCLE_BIN:
-            command = await self._wait_in_bin()
+            command = await self._wait_in_bin(begun)
             self.log.done()
         else:
             command = Command(
                 names.RESTORE if begun.phase == "restoring" else names.PURGE_NOW, CommandStep(operation=self.id)
             )
         self._active = command
-        result = await (self._restore(begun) if command.name == names.RESTORE else self._purge(command))
+        result = await (self._restore(begun) if command.name == names.RESTORE else self._purge(begun, command))
         command.finish(result["outcome"])
         return result
 
@@ -193,6 +194,7 @@ class DeleteShare(Operation):
             await self.backend(
                 names.BACKEND_SET_ACCESS_MODE, cut, title=f"cut clients off on {share.backend}/{share.pool}"
             )
+        await self._cut_replicas_off(begun)
         self.check_cancelled()
         step = CommandStep(operation=self.id)
         try:
@@ -204,12 +206,42 @@ class DeleteShare(Operation):
             self.cancel_requested = True
             return binned
 
-    async def _wait_in_bin(self) -> Command:
+    def _passes(self, begun: Begun, leaving: LeavingReplica) -> ReplicaPasses:
+        assert begun.instance is not None  # noqa: S101  (begin always finds it)
+        fences = [Fence(kind="instance", id=leaving.terms.replica, epoch=leaving.terms.epoch)]
+        return ReplicaPasses(self, begun.instance, fences, begun.share_id, leaving.terms)
+
+    async def _cut_replicas_off(self, begun: Begun) -> bool:
+        """Keep clients from readable replicas. One that is away keeps no share from going: it is cut off later.
+
+        Nothing is undone: the next round of a replica that stays lets its clients in. False when nothing was due.
+        """
+        if not self._exposed or workflow.now() < self._next_cut:
+            return False
+        for replica, leaving in list(self._exposed.items()):
+            passes = self._passes(begun, leaving)
+            try:
+                await passes.set_mode("withhold", "none", "cut clients off on", hurry=True)
+            except (FailureError, GaveUp) as error:
+                if is_cancelled_exception(error):
+                    raise
+                place = passes.destination
+                self.log.note = f"clients may still read {place.backend}/{place.pool}: {failure_of(error).message}"
+            else:
+                del self._exposed[replica]
+        self._cuts += 1
+        pause = self.limits.retry * 2.0 ** min(self._cuts, MOST_DOUBLINGS)
+        self._next_cut = workflow.now() + timedelta(seconds=pause)
+        return True
+
+    async def _wait_in_bin(self, begun: Begun) -> Command:
         self.log.start("wait in the recycle bin")
         while True:
             self._show_bin()
             try:
                 self.check_cancelled()
+                if await self._cut_replicas_off(begun):
+                    self.log.start("wait in the recycle bin")
                 await self._next_command()
                 while self._pending:
                     self._active = self._pending.pop(0)
@@ -233,7 +265,10 @@ class DeleteShare(Operation):
         workflow.upsert_search_attributes([names.PHASE.value_set(phase), names.DEADLINE.value_unset()])
 
     async def _next_command(self) -> None:
-        left = (self._purge_at or workflow.now()) - workflow.now()
+        until = self._purge_at or workflow.now()
+        if self._exposed:
+            until = min(until, self._next_cut)
+        left = until - workflow.now()
         try:
             await workflow.wait_condition(
                 lambda: bool(self._pending),
@@ -294,10 +329,11 @@ class DeleteShare(Operation):
             )
         return await self.commit(outcome="restored")
 
-    async def _purge(self, command: Command) -> dict[str, Any]:
+    async def _purge(self, begun: Begun, command: Command) -> dict[str, Any]:
         self.no_return()
         self._enter("purging")
         purge = await self.inventory(names.BEGIN_PURGE, command.step, PurgeBegun)
+        unreached = [one.terms.replica for one in purge.replicas if not await self._purge_replica(begun, one)]
         for number, item in enumerate(purge.items, start=1):
             fences = [fence for fence in purge.item_fences if fence.id == item.id]
             await self.backend(
@@ -313,4 +349,15 @@ class DeleteShare(Operation):
             title=f"purge from {share.backend}/{share.pool}",
             forward=True,
         )
-        return await self.commit(outcome="purged")
+        result = await self.commit(outcome="purged", unreached=unreached)
+        if purge.replicas and workflow.patched(LEAVES):
+            await self.wake([one.terms.sync_operation for one in purge.replicas])  # they find that they have ended
+        return result
+
+    async def _purge_replica(self, begun: Begun, leaving: LeavingReplica) -> bool:
+        """Delete a replica; False when its backend does not answer, and the share goes without it."""
+        passes = self._passes(begun, leaving)
+        if workflow.patched(LEAVES):
+            return await passes.purge_or_leave(leaving.copies)
+        await passes.purge(leaving.copies)
+        return True

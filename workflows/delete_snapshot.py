@@ -10,7 +10,8 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from shareflow import names
     from shareflow.contracts.operations import DeleteSnapshotInput, SnapshotResult
-    from shareflow.contracts.steps import BeginStatus, MarkInput
+    from shareflow.contracts.places import BeginStatus
+    from shareflow.contracts.steps import MarkInput
     from workflows.conduct import Operation, epoch_of
 
 

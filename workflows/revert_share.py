@@ -12,7 +12,8 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 with workflow.unsafe.imports_passed_through():
     from shareflow import names
     from shareflow.contracts.operations import RevertShareInput, ShareResult
-    from shareflow.contracts.steps import BackendCall, BeginStatus
+    from shareflow.contracts.places import BeginStatus
+    from shareflow.contracts.steps import BackendCall
     from workflows.conduct import Operation, epoch_of, failure_of, finish
 
 

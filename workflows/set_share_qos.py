@@ -10,7 +10,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from shareflow import names
     from shareflow.contracts.operations import SetShareQosInput, SetShareQosResult
-    from shareflow.contracts.steps import BeginStatus
+    from shareflow.contracts.places import BeginStatus
     from workflows.conduct import Operation, epoch_of
 
 

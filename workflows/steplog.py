@@ -11,8 +11,13 @@ with workflow.unsafe.imports_passed_through():
     from shareflow.contracts.operations import OperationState
     from shareflow.contracts.steps import JobProgress, OperationStatus, StepView
     from shareflow.contracts.units import format_duration, format_size
+    from workflows.evacuation_log import EvacuationLog
+    from workflows.failover_log import FailoverLog
+    from workflows.migration_log import MigrationLog
 
 STEPS_SHOWN = 40
+REPEATED = ("pass ", "drop an older state ")
+"""Steps of one pass of a migration; the next pass takes their place, and the figures say what they moved."""
 MARKS = {"done": "[x]", "running": "[>]", "waiting": "[~]", "failed": "[!]"}
 
 
@@ -32,6 +37,9 @@ class StepLog:
         self.reason = ""
         self.purge_at: datetime | None = None
         self.slept = 0
+        self.migration: MigrationLog | None = None
+        self.evacuation: EvacuationLog | None = None
+        self.failover: FailoverLog | None = None
         self._phase = "running"
 
     @property
@@ -53,6 +61,8 @@ class StepLog:
     def start(self, name: str) -> None:
         """A step begins."""
         self.waiting_for = ""
+        if name.startswith("pass "):
+            self.steps = [step for step in self.steps if not step.name.startswith(REPEATED)]
         self.steps.append(StepView(name=name, state="running"))
         del self.steps[:-STEPS_SHOWN]
         self.show()
@@ -64,16 +74,31 @@ class StepLog:
             self.steps[-1] = self.steps[-1].model_copy(update={"state": "done", "detail": ""})
         self.show()
 
+    def failed(self, reason: str) -> None:
+        """The step came to nothing."""
+        self.waiting_for = ""
+        if self.steps and self.steps[-1].state != "done":
+            self.steps[-1] = self.steps[-1].model_copy(update={"state": "failed", "detail": reason})
+        self.show()
+
+    def stopped(self) -> None:
+        """The step was stopped by a pause."""
+        if self.steps:
+            self.steps[-1] = self.steps[-1].model_copy(update={"state": "waiting", "detail": "paused"})
+        self.show()
+
     def wait(self, what: str) -> None:
         """The step waits for something; empty when it does no longer."""
         self.waiting_for = what
-        if self.steps:
+        if self.steps and (what or self.steps[-1].state == "waiting"):
             state = "waiting" if what else "running"
             self.steps[-1] = self.steps[-1].model_copy(update={"state": state, "detail": what})
         self.show()
 
     def progress(self, progress: JobProgress) -> None:
-        """How far the current step is; comes too late when the step is over."""
+        """How far the current step is, which has begun anew if it waited; comes too late when the step is over."""
+        if self.waiting_for and self.steps and self.steps[-1].state == "waiting":
+            self.wait("")
         if self.steps and self.steps[-1].state == "running":
             self.steps[-1] = self.steps[-1].model_copy(update={"detail": _how_far(progress)})
             self.show()
@@ -86,9 +111,7 @@ class StepLog:
     def undoing(self, reason: str) -> None:
         """Everything is being taken back."""
         self._phase, self.reason, self.commands = "undoing", reason, []
-        if self.steps and self.steps[-1].state != "done":
-            self.steps[-1] = self.steps[-1].model_copy(update={"state": "failed", "detail": reason})
-        self.show()
+        self.failed(reason)
 
     def end(self, state: OperationState) -> None:
         """The operation is over."""
@@ -109,6 +132,9 @@ class StepLog:
             note=self.note or self.needs_operator,
             share_id=self.share_id,
             purge_at=self.purge_at,
+            migration=None if self.migration is None else self.migration.status(),
+            evacuation=None if self.evacuation is None else self.evacuation.status(),
+            failover=None if self.failover is None else self.failover.status(),
         )
 
     def commands_now(self) -> list[str]:
@@ -118,7 +144,10 @@ class StepLog:
 
     def _command_line(self, name: str) -> str:
         line = f"--workflow-id '{self.operation}' --name {name} --input '{names.COMMAND_INPUTS[name]}'"
-        return f"- {names.COMMANDS[name]}\n\n  `temporal workflow update execute {_plain(line)}`"
+        # As code in a paragraph of its own: the Web UI changes no quote and no dash, and breaks the line where it ends.
+        many = self.evacuation is not None or self.failover is not None
+        told = names.COMMANDS_TO_MANY if many and name in names.COMMANDS_TO_MANY else names.COMMANDS
+        return f"{told[name]}\n\n`temporal workflow update execute {_plain(line)}`"
 
     def show(self) -> None:
         """Renew the details in the Web UI."""
@@ -135,6 +164,12 @@ class StepLog:
             lines.append(f"Purge at {self.purge_at:%Y-%m-%d %H:%M:%S} UTC")
         if self.placement:
             lines.append(f"Placement: {_plain(self.placement)}")
+        if self.migration is not None:
+            lines += [_plain(line[:1].upper() + line[1:]) for line in self.migration.lines()]
+        if self.evacuation is not None:
+            lines += [_plain(line) for line in self.evacuation.lines()]
+        if self.failover is not None:
+            lines += [_plain(line) for line in self.failover.lines()]
         if self.note:
             lines.append(_plain(self.note))
         lines.append(
@@ -145,7 +180,7 @@ class StepLog:
         commands = self.commands_now()
         if commands:
             lines.append("Commands that can be sent now:")
-            lines.append("\n".join(self._command_line(name) for name in commands))
+            lines += [self._command_line(name) for name in commands]
         return "\n\n".join(lines)[:18_000]
 
 

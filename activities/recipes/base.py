@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from sqlalchemy import Connection, RowMapping, select
 
 from activities.placement import Placement
-from inventory import claims, operations, resources, tables
+from inventory import claims, operations, replicas, reservations, resources, tables
 from inventory.claims import Want
 from inventory.database import deployment_id
 from inventory.operations import OpenOperation
+from shareflow import names
 from shareflow.contracts.operations import OnBusy, Request
-from shareflow.contracts.steps import BeginStatus, Begun, CommitInput, Fence, Limits, ObjectPlace
+from shareflow.contracts.places import BeginStatus, Fence, ObjectPlace
+from shareflow.contracts.steps import Begun, CommitInput, Limits, PlaceAgainInput
 from shareflow.errors import InvalidState, NotFound
 
 Input = TypeVar("Input", bound=Request)
@@ -33,6 +35,7 @@ class Recipe(ABC, Generic[Input]):
     def __init__(self, limits: Limits, placement: Placement) -> None:
         self.limits = limits
         self.placement = placement
+        self._deployment = ""
 
     def parse(self, operation: OpenOperation) -> Input:
         """The operation's input."""
@@ -54,10 +57,11 @@ class Recipe(ABC, Generic[Input]):
 
     def started(self, connection: Connection, operation: OpenOperation, **values: Any) -> Begun:
         """A begun operation."""
+        self._deployment = self._deployment or deployment_id(connection)  # it never changes
         return Begun(
             status=BeginStatus.STARTED,
             limits=self.limits,
-            deployment=deployment_id(connection),
+            deployment=self._deployment,
             recovery=operation.recovery,
             **values,
         )
@@ -66,6 +70,58 @@ class Recipe(ABC, Generic[Input]):
 def waiting(ahead: Sequence[str]) -> Begun:
     """A place in the line."""
     return Begun(status=BeginStatus.WAITING, waiting_for=list(ahead[:20]))
+
+
+def take_back_refused(
+    connection: Connection, operation: OpenOperation, share_id: str, refusal: PlaceAgainInput
+) -> Begun | None:
+    """The rows of what a pool refused to make for a share go, with its room; the place in the line when there is one.
+
+    The share is claimed for the moment, so that nobody changes what is placed.
+    """
+    answer = claims.request(connection, operation.id, [Want("share", share_id)])
+    if not answer.granted:
+        operations.note(connection, operation.id, waiting_for=list(answer.waiting_for[:20]))
+        return waiting(answer.waiting_for)
+    reservations.void(connection, operation.id, scope="pool", target=refusal.pool_id)
+    resources.drop_instance(connection, refusal.instance)
+    claims.let_go(connection, operation.id, refusal.instance)
+    return None
+
+
+def refused_so_far(operation: OpenOperation, refusal: PlaceAgainInput) -> dict[str, str]:
+    """The pools that have refused, by their ids, each with its reason."""
+    return {**(operation.placement or {}).get("excluded", {}), refusal.pool_id: refusal.reason}
+
+
+Also = Callable[[Connection, str], list[Want]]
+"""What is claimed together with a share, looked up while nobody can begin anything on it."""
+
+
+def alone(_connection: Connection, _share_id: str) -> list[Want]:
+    """The share and nothing else."""
+    return []
+
+
+def claimed_instances(connection: Connection, share_id: str) -> list[Want]:
+    """For who has to wait until no migration has the share: the instances that one holds."""
+    rows = resources.instances_of(connection, share_id)
+    return [Want("instance", row["id"]) for row in rows if row["claimed_by"] and row["role"] != replicas.ROLE]
+
+
+def moving_by(connection: Connection, share_id: str) -> str:
+    """The migration that has a share, empty when none has."""
+    return next(iter(nudges(connection, share_id)), "")
+
+
+def nudges(connection: Connection, share_id: str) -> dict[str, str]:
+    """Migrations of a share, each with the command that makes it end: before its switch, and after it."""
+    ending = {"destination": names.CANCEL_MIGRATION, "retired": names.END_GRACE}
+    return {
+        row["claimed_by"]: ending[row["role"]]
+        for row in resources.instances_of(connection, share_id)
+        if row["claimed_by"] and row["role"] in ending
+    }
 
 
 def claim(
@@ -82,8 +138,31 @@ def claim(
     return answer.fences
 
 
+def claim_with(
+    connection: Connection, operation: OpenOperation, request: Request, share_id: str, also: Also
+) -> tuple[Fence, ...] | Begun:
+    """The fences of a share of the project and of all that belongs to it, or whom to wait for.
+
+    Raises NotFound as :func:`claim_share` does.
+    """
+    if also is alone:
+        return claim(connection, operation, request, [Want("share", share_id)])
+    while True:
+        claims.hold_still(connection, "share", share_id)
+        found = also(connection, share_id)
+        try:
+            return claim(connection, operation, request, [Want("share", share_id), *found])
+        except NotFound:
+            # PostgreSQL: a snapshot was deleted, or an instance, between the look and the lock; then there are others
+            # now. If there are not, looking again finds the same for ever: the share itself is gone, or it is not the
+            # one waited for.
+            resources.find_share(connection, operation.project, share_id)
+            if also(connection, share_id) == found:
+                raise
+
+
 def claim_share(
-    connection: Connection, operation: OpenOperation, request: Request, reference: str
+    connection: Connection, operation: OpenOperation, request: Request, reference: str, *, also: Also = alone
 ) -> tuple[RowMapping, tuple[Fence, ...]] | Begun:
     """An available share of the project with its fences, held alone; or the answer that says whom to wait for.
 
@@ -93,7 +172,7 @@ def claim_share(
         Busy: the caller asked not to wait.
     """
     share = resources.find_share(connection, operation.project, reference)
-    fences = claim(connection, operation, request, [Want("share", share["id"])])
+    fences = claim_with(connection, operation, request, share["id"], also)
     if isinstance(fences, Begun):
         return fences
     share = resources.find_share(connection, operation.project, share["id"])
@@ -157,8 +236,3 @@ def share_answer(
         "backend": place.backend,
         "export_locations": list(paths),
     }
-
-
-def keep_placement(connection: Connection, operation: OpenOperation, placement: dict[str, Any]) -> None:
-    """Record why each pool was kept or dropped, with the operation."""
-    operations.note(connection, operation.id, placement=placement)

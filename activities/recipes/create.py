@@ -8,16 +8,17 @@ from typing import Any, ClassVar
 from sqlalchemy import Connection, RowMapping, delete
 
 from activities import placement, qos
-from activities.recipes.base import Recipe, claim, fence_of, keep_placement, require_status, share_answer
+from activities.recipes.base import Recipe, claim, fence_of, refused_so_far, require_status, share_answer
 from dsl.capacity import Purpose
 from dsl.documents import QosClassSpec, ShareTypeSpec
 from dsl.placement import PlacementRequest
-from inventory import audit, claims, operations, reservations, resources, tables
+from inventory import audit, claims, replicas, reservations, resources, tables
 from inventory.claims import Want
 from inventory.operations import OpenOperation
 from shareflow import names
 from shareflow.contracts.operations import CreateShareFromSnapshotInput, CreateShareInput
-from shareflow.contracts.steps import Begun, CommitInput, ObjectPlace, PlaceAgainInput
+from shareflow.contracts.places import ObjectPlace
+from shareflow.contracts.steps import Begun, CommitInput, PlaceAgainInput
 from shareflow.contracts.units import format_size
 from shareflow.errors import DoesNotFit, InvalidInput, NameTaken, StaleClaim
 
@@ -79,7 +80,7 @@ class _Create(Recipe[Any]):
             },
         )
         place = resources.add_instance(connection, share, pool, size)
-        operations.note(connection, operation.id, share_id=share, waiting_for=None, placement=decision)
+        operation.notes.update(share_id=share, waiting_for=None, placement=decision)
         return {
             "share_id": share,
             "share_name": request.name,
@@ -126,14 +127,14 @@ class _Create(Recipe[Any]):
         request = self.parse(operation)
         share = resources.share_row(connection, begun.share_id)
         spec = placement.type_spec(resources.share_type(connection, share["type"], share["type_version"]))
-        excluded = {**(operation.placement or {}).get("excluded", {}), refusal.pool_id: refusal.reason}
+        excluded = refused_so_far(operation, refusal)
         reservations.void(connection, operation.id, scope="pool", target=refusal.pool_id)
         connection.execute(delete(tables.instances).where(tables.instances.c.id == refusal.instance))
         wished = qos.of_share(connection, share)
         wanted = self._wanted(connection, operation, request, spec, wished, share["size"], excluded)
         pool, decision = self.placement.choose(connection, operation.id, wanted)
         place = resources.add_instance(connection, share["id"], pool, share["size"])
-        keep_placement(connection, operation, decision)
+        operation.notes["placement"] = decision
         return begun.model_copy(
             update={
                 "instance": place,
@@ -160,7 +161,7 @@ class _Create(Recipe[Any]):
         )
         if begun.qos is not None:
             qos.settle_floors(connection, begun.instance, begun.qos, outcome.qos)
-        resources.set_export_paths(connection, begun.instance.id, share["protocol"], outcome.export_paths)
+        resources.add_export_paths(connection, begun.instance.id, share["protocol"], outcome.export_paths)
         reservations.commit(connection, operation.id)
         return share_answer(operation, share, begun.instance, outcome.export_paths)
 
@@ -195,9 +196,15 @@ class CreateShareFromSnapshot(_Create):
         """See base class."""
         parent = resources.find_share(connection, operation.project, request.share)
         snapshot = resources.find_snapshot(connection, parent, request.snapshot)
-        fences = claim(connection, operation, request, [Want("snapshot", snapshot["id"], "shared")])
+        source, beside = _source(connection, request, parent["id"], snapshot["id"])
+        wants = [Want("snapshot", snapshot["id"], "shared")]
+        if beside is not None:
+            wants.append(Want("instance", beside["id"], "shared"))
+        fences = claim(connection, operation, request, wants)
         if isinstance(fences, Begun):
-            return fences
+            if beside is None or beside["claimed_by"] != beside["sync_operation"]:
+                return fences
+            return fences.model_copy(update={"nudge": {beside["sync_operation"]: names.GIVE_WAY}})
         require_status(resources.snapshot_row(connection, snapshot["id"]), "snapshot", "available")
         size = request.size or snapshot["size"]
         if size < snapshot["size"]:
@@ -208,7 +215,6 @@ class CreateShareFromSnapshot(_Create):
             )
         version = None if request.type else parent["type_version"]
         row = resources.share_type(connection, request.type or parent["type"], version)
-        source = resources.snapshot_places(connection, [snapshot["id"]])[0]
         pool = resources.pool_row(connection, source.pool_id)
         clones = bool(pool["attributes"].get("clone"))
         exclude = {} if clones or pool["attributes"].get("host_access") else self._unreadable(connection, source)
@@ -238,3 +244,36 @@ class CreateShareFromSnapshot(_Create):
     def _unreadable(connection: Connection, source: ObjectPlace) -> dict[str, str]:
         reason = f"snapshots of backend {source.backend} can neither be cloned nor read on a host"
         return {row["id"]: reason for row in resources.pools_picture(connection)}
+
+
+def _source(
+    connection: Connection, request: CreateShareFromSnapshotInput, share_id: str, snapshot_id: str
+) -> tuple[ObjectPlace, RowMapping | None]:
+    """Where the content is taken from, and the replica that has it there; None beside the active instance.
+
+    A replica's copy is taken when the new share is to be in that pool, which can clone it, or when the active
+    instance's backend does not answer.
+    """
+    active = resources.snapshot_places(connection, [snapshot_id])[0]
+    home = resources.pool_row(connection, active.pool_id)
+    if _is_pinned(request, home) and home["reachable"]:
+        return active, None
+    for row in replicas.of_share(connection, share_id):
+        pool = resources.pool_row(connection, row["pool_id"])
+        whole = [one for one in resources.copies_on(connection, row["id"]) if one["snapshot_id"] == snapshot_id]
+        if row["stale"] or row["status"] != "available" or not pool["reachable"] or not whole:
+            continue
+        near = _is_pinned(request, pool) and bool(pool["attributes"].get("clone"))
+        if whole[0]["status"] == "copied" and (near or not home["reachable"]):
+            place = next(one for one in resources.copy_places(connection, row["id"]) if one.id == snapshot_id)
+            return place, row
+    return active, None
+
+
+def _is_pinned(request: CreateShareFromSnapshotInput, pool: RowMapping) -> bool:
+    """Whether the new share may be in a pool by what the request says of places."""
+    return (
+        request.pool in (None, pool["name"], pool["id"], f"{pool['backend']}/{pool['name']}")
+        and request.backend in (None, pool["backend"])
+        and request.zone in (None, pool["zone"])
+    )

@@ -6,38 +6,51 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select
+from sqlalchemy import Connection, RowMapping, select
 
 from activities import placement
-from activities.recipes.base import Recipe, claim, fence_of, require_status
+from activities.recipes.base import Recipe, claim_with, claimed_instances, fence_of, nudges, require_status
 from activities.recipes.create import check_name_free
-from inventory import audit, operations, reservations, resources, tables
+from activities.recipes.migrate import CREATING
+from activities.recipes.replicate import give_way, terms_of
+from activities.recipes.tombstones import bury, bury_replica, bury_sync_points
+from inventory import audit, operations, replicas, reservations, resources, tables
 from inventory.claims import Want
 from inventory.database import now
 from inventory.operations import OpenOperation
 from shareflow import names
-from shareflow.contracts.operations import DeleteShareInput, ForgetShareInput
-from shareflow.contracts.steps import BeginStatus, Begun, CommandStep, CommitInput, PurgeBegun, RetentionResult
-from shareflow.errors import CommandRefused, NameTaken, NotFound, StaleClaim
+from shareflow.contracts.operations import DeleteShareInput, ForgetShareInput, OnBusy
+from shareflow.contracts.places import BeginStatus
+from shareflow.contracts.replica_steps import LeavingReplica
+from shareflow.contracts.steps import Begun, CommandStep, CommitInput, PurgeBegun, RetentionResult
+from shareflow.errors import Busy, CommandRefused, NameTaken, StaleClaim
 
 RECYCLE_BIN = "recycle-bin"
 PURGING = "purging"
 RESTORING = "restoring"
 
 
-def _tree(share: RowMapping, snapshots: list[RowMapping]) -> list[dict[str, Any]]:
+def _tree(connection: Connection, share: RowMapping, snapshots: list[RowMapping]) -> list[dict[str, Any]]:
     rows = [("share", share), *(("snapshot", row) for row in snapshots)]
-    return [{"kind": kind, "id": row["id"], "name": row["name"], "size": row["size"]} for kind, row in rows]
+    tree = [{"kind": kind, "id": row["id"], "name": row["name"], "size": row["size"]} for kind, row in rows]
+    there = replicas.of_share(connection, share["id"])
+    return tree + [
+        {"kind": replicas.ROLE, "id": row["id"], "name": f"{row['backend']}/{row['pool']}", "size": row["size"]}
+        for row in there
+    ]
 
 
-def _frees(connection: Connection, share_id: str) -> int:
-    copies = (
-        select(tables.snapshot_instances.c.allocated_bytes)
-        .join(tables.snapshots, tables.snapshots.c.id == tables.snapshot_instances.c.snapshot_id)
-        .where(tables.snapshots.c.share_id == share_id)
-    )
-    own = select(tables.instances.c.allocated_bytes).where(tables.instances.c.share_id == share_id)
-    carried: list[int] = [*connection.execute(copies).scalars(), *connection.execute(own).scalars()]
+def _frees(connection: Connection, share_id: str, some: Sequence[str] | None = None) -> int:
+    """Bytes of the share, its replicas, and snapshots beside them; what a migration has elsewhere it frees itself.
+
+    Or of some of these instances.
+    """
+    instances, copies = tables.instances, tables.snapshot_instances
+    mine = [instances.c.share_id == share_id, instances.c.role.in_(("active", replicas.ROLE))]
+    mine += [] if some is None else [instances.c.id.in_(some)]
+    own = select(instances.c.allocated_bytes).where(*mine)
+    beside = select(copies.c.allocated_bytes).join(instances, instances.c.id == copies.c.instance_id).where(*mine)
+    carried: list[int] = [*connection.execute(beside).scalars(), *connection.execute(own).scalars()]
     return sum(carried)
 
 
@@ -45,26 +58,56 @@ def _ids(rows: Sequence[RowMapping]) -> list[str]:
     return [row["id"] for row in rows]
 
 
+def _tree_and_migrations(connection: Connection, share_id: str) -> list[Want]:
+    """What goes with a share, and what has to end before it goes."""
+    snapshots = [Want("snapshot", row["id"]) for row in resources.snapshots_of(connection, share_id)]
+    there = [Want("instance", row["id"]) for row in replicas.of_share(connection, share_id)]
+    return [*snapshots, *there, *claimed_instances(connection, share_id)]
+
+
+def _ways_out(connection: Connection, share_id: str) -> dict[str, str]:
+    """Migrations of a share, syncs and creations of its replicas: each with the command that makes it let go."""
+    seeding = {
+        row["claimed_by"]: names.GIVE_WAY
+        for row in replicas.of_share(connection, share_id)
+        if row["claimed_by"] and row["status"] == CREATING
+    }
+    return nudges(connection, share_id) | give_way(connection, share_id) | seeding
+
+
+def _leaving(connection: Connection, share_id: str) -> list[LeavingReplica]:
+    """The replicas of a share as the operation that holds them finds them. Their syncs let clients in again.
+
+    Whoever is cut off by this operation, and comes back with the share, is let in by the next round.
+    """
+    found = []
+    for row in replicas.of_share(connection, share_id):
+        leaving = LeavingReplica(terms=terms_of(connection, row), copies=resources.copy_places(connection, row["id"]))
+        unknown = leaving.terms.memory.model_copy(update={"mode": ""})
+        replicas.note(connection, row["id"], memory=unknown.model_dump(mode="json"))
+        found.append(leaving)
+    return found
+
+
 def _claim_tree(
     connection: Connection, operation: OpenOperation, request: DeleteShareInput | ForgetShareInput
 ) -> tuple[RowMapping, list[RowMapping], Any]:
+    """The share and its snapshots with their fences. Whoever waits for a migration asks it to end.
+
+    Raises Busy when the caller asked not to wait for anybody but the syncs of the share's replicas.
+    """
     share = resources.find_share(connection, operation.project, request.share)
-    while True:
-        snapshots = list(resources.snapshots_of(connection, share["id"]))
-        wants = [Want("share", share["id"]), *(Want("snapshot", row["id"]) for row in snapshots)]
-        try:
-            fences = claim(connection, operation, request, wants)
-        except NotFound:
-            # PostgreSQL: a snapshot was deleted between the look and the lock; then there are others now. If there are
-            # not, looking again finds the same for ever: the share itself is gone, or it is not the one waited for.
-            resources.find_share(connection, operation.project, share["id"])
-            if _ids(resources.snapshots_of(connection, share["id"])) == _ids(snapshots):
-                raise
-            continue
-        # With the share held no snapshot can be added, but one may have come while we stood in line: claim it too.
-        now_there = resources.snapshots_of(connection, share["id"])
-        if isinstance(fences, Begun) or _ids(now_there) == _ids(snapshots):
-            return share, snapshots, fences
+    syncs = give_way(connection, share["id"])
+    patient = request.model_copy(update={"on_busy": OnBusy.QUEUE}) if syncs else request
+    fences = claim_with(connection, operation, patient, share["id"], _tree_and_migrations)
+    if isinstance(fences, Begun):
+        others = [ahead for ahead in fences.waiting_for if ahead not in syncs]
+        if others and request.on_busy is OnBusy.FAIL:
+            raise Busy(
+                f"operation {others[0]} is ahead of this one", hint="wait for it, cancel it, or ask with on_busy: queue"
+            )
+        fences = fences.model_copy(update={"nudge": _ways_out(connection, share["id"])})
+    return share, list(resources.snapshots_of(connection, share["id"])), fences
 
 
 def _free_name(connection: Connection, project: str, begun: Begun) -> str:
@@ -108,14 +151,16 @@ class DeleteShare(Recipe[DeleteShareInput]):
             items=resources.snapshot_places(connection, ids),
             item_fences=[fence for fence in fences if fence.id in ids],
             retention=spec.retention if request.retention is None else request.retention,
-            tree=_tree(share, snapshots),
+            tree=_tree(connection, share, snapshots),
             frees_bytes=_frees(connection, share["id"]),
+            replicas=_leaving(connection, share["id"]),
         )
 
     def _preview(self, connection: Connection, operation: OpenOperation, request: DeleteShareInput) -> Begun:
         share = resources.find_share(connection, operation.project, request.share)
         snapshots = list(resources.snapshots_of(connection, share["id"]))
-        result = self._result(operation, share, "preview", _tree(share, snapshots), _frees(connection, share["id"]))
+        tree = _tree(connection, share, snapshots)
+        result = self._result(operation, share, "preview", tree, _frees(connection, share["id"]))
         return Begun(status=BeginStatus.ENDED, result=result, share_id=share["id"])
 
     @staticmethod
@@ -198,7 +243,11 @@ class DeleteShare(Recipe[DeleteShareInput]):
         if begun.phase == RECYCLE_BIN:
             audit.change(connection, operation.actor, tables.shares, begun.share_id, after=PURGING)
         answer = PurgeBegun(
-            items=begun.items, item_fences=begun.item_fences, instance=begun.instance, fences=begun.fences
+            items=begun.items,
+            item_fences=begun.item_fences,
+            instance=begun.instance,
+            fences=begun.fences,
+            replicas=begun.replicas,
         )
         return begun.model_copy(update={"phase": PURGING}), answer
 
@@ -210,19 +259,25 @@ class DeleteShare(Recipe[DeleteShareInput]):
             raise StaleClaim(f"operation {operation.id} has no instance to delete")
         share = resources.share_row(connection, begun.share_id)
         result = self._result(operation, share, outcome.outcome, begun.tree, begun.frees_bytes)
+        left: list[str] = []
         if outcome.outcome == "restored":
             audit.change(connection, operation.actor, tables.shares, begun.share_id, after="available")
             return {**result, "frees_bytes": 0}
         for fence in begun.item_fences:
             resources.drop_snapshot_copies(connection, fence.id)
             audit.remove(connection, operation.actor, tables.snapshots, fence.id, why="purged with its share")
-        resources.drop_instance(connection, begun.instance.id)
+        kept = _frees(connection, begun.share_id, outcome.unreached) if outcome.unreached else 0
+        for replica in outcome.unreached:
+            left += bury_replica(connection, operation, replicas.row(connection, replica), doomed=True)
+        for row in resources.instances_of(connection, begun.share_id):
+            replicas.remove(connection, row["id"])
+            resources.drop_instance(connection, row["id"])
         resources.drop_rules(connection, begun.share_id)
         audit.remove(connection, operation.actor, tables.shares, begun.share_id, why="purged")
         reservations.give_back_quota(
             connection, operation.project, size=share["size"], shares=1, snapshots=len(begun.item_fences)
         )
-        return result
+        return {**result, "frees_bytes": begun.frees_bytes - kept, "left_behind": left}
 
     def abort(self, connection: Connection, operation: OpenOperation, begun: Begun) -> None:
         """See base class."""
@@ -249,10 +304,17 @@ class ForgetShare(Recipe[ForgetShareInput]):
             return fences
         require_status(resources.share_row(connection, share["id"]), "share", "available")
         left: list[str] = []
+        copies, instances = tables.snapshot_instances, tables.instances
         for snapshot in snapshots:
-            left += self._bury(connection, operation, share["id"], "snapshot", snapshot["id"])
+            mine = copies.c.snapshot_id == snapshot["id"]
+            left += bury(connection, operation, share["id"], copies, mine)
             audit.remove(connection, operation.actor, tables.snapshots, snapshot["id"], why="forgotten")
-        left += self._bury(connection, operation, share["id"], "share", share["id"])
+        there = replicas.of_share(connection, share["id"])
+        active = resources.instance_place(connection, share["id"])
+        for replica in there:
+            left += bury_sync_points(connection, operation, replica, [active])
+            left += bury_replica(connection, operation, replica)
+        left += bury(connection, operation, share["id"], instances, instances.c.share_id == share["id"])
         resources.drop_rules(connection, share["id"])
         audit.remove(connection, operation.actor, tables.shares, share["id"], why="forgotten")
         reservations.give_back_quota(
@@ -266,41 +328,8 @@ class ForgetShare(Recipe[ForgetShareInput]):
             "name": share["name"],
             "left_behind": left,
         }
-        return Begun(status=BeginStatus.ENDED, result=result, share_id=share["id"])
-
-    @staticmethod
-    def _bury(connection: Connection, operation: OpenOperation, share: str, kind: str, owner: str) -> list[str]:
-        copies = tables.instances if kind == "share" else tables.snapshot_instances
-        column = copies.c.share_id if kind == "share" else copies.c.snapshot_id
-        statement = (
-            select(copies, tables.pools.c.backend, tables.pools.c.name.label("pool"))
-            .join(tables.pools, tables.pools.c.id == copies.c.pool_id)
-            .where(column == owner)
-        )
-        left = []
-        for row in connection.execute(statement).mappings().all():
-            connection.execute(
-                insert(tables.tombstones).values(
-                    id=resources.new_id(),
-                    project=operation.project,
-                    share_id=share,
-                    kind=kind,
-                    pool_id=row["pool_id"],
-                    object=row["object"],
-                    allocated_bytes=row["allocated_bytes"],
-                    iops_floor=row.get("iops_floor", 0),
-                    throughput_floor=row.get("throughput_floor", 0),
-                    operation=operation.id,
-                    created_at=now(),
-                )
-            )
-            # Bytes and floors stay in the pool's sums: the tombstone carries them from here on.
-            connection.execute(
-                tables.export_locations.delete().where(tables.export_locations.c.instance_id == row["id"])
-            )
-            connection.execute(copies.delete().where(copies.c.id == row["id"]))
-            left.append(f"{row['backend']}/{row['pool']}/{row['object']}")
-        return left
+        syncs = [replica["sync_operation"] for replica in there]  # they find at once that they have ended
+        return Begun(status=BeginStatus.ENDED, result=result, share_id=share["id"], waiting_for=syncs)
 
     def commit(
         self, connection: Connection, operation: OpenOperation, begun: Begun, outcome: CommitInput

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from activities import qos
-from activities.recipes.base import Recipe, claim_share, fence_of
+from activities.recipes.base import Recipe, claim_share, claimed_instances, fence_of
 from inventory import audit, operations, reservations, resources, tables
 from inventory.operations import OpenOperation
 from shareflow import names
@@ -24,7 +24,7 @@ class SetShareQos(Recipe[SetShareQosInput]):
 
     def begin(self, connection: Connection, operation: OpenOperation, request: SetShareQosInput) -> Begun:
         """See base class."""
-        held = claim_share(connection, operation, request, request.share)
+        held = claim_share(connection, operation, request, request.share, also=claimed_instances)
         if isinstance(held, Begun):
             return held
         share, fences = held
@@ -38,7 +38,7 @@ class SetShareQos(Recipe[SetShareQosInput]):
             operation,
             share_id=share["id"],
             share_name=share["name"],
-            fences=list(fences),
+            fences=[fence_of(fences, share["id"])],
             instance=place,
             qos=change,
         )

@@ -7,13 +7,22 @@ from typing import Any
 from sqlalchemy import Connection, delete, select
 
 from activities import placement
-from activities.recipes.base import Recipe, claim, claim_share, fence_of, require_status, share_result
+from activities.recipes.base import (
+    Recipe,
+    claim,
+    claim_share,
+    claimed_instances,
+    fence_of,
+    require_status,
+    share_result,
+)
 from inventory import audit, claims, operations, reservations, resources, tables
 from inventory.claims import Want
 from inventory.operations import OpenOperation
 from shareflow import names
 from shareflow.contracts.operations import CreateSnapshotInput, DeleteSnapshotInput, RevertShareInput
-from shareflow.contracts.steps import Begun, CommitInput, ObjectPlace
+from shareflow.contracts.places import ObjectPlace
+from shareflow.contracts.steps import Begun, CommitInput
 from shareflow.contracts.units import format_size
 from shareflow.errors import NameTaken, NoPoolFits, NotSupported, StaleClaim
 
@@ -22,6 +31,14 @@ def _require_capability(connection: Connection, place: ObjectPlace, capability: 
     attributes = resources.pool_row(connection, place.pool_id)["attributes"]
     if not attributes.get(capability):
         raise NotSupported(f"backend {place.backend} cannot {verb}", hint="its driver does not offer that")
+
+
+def _until_it_can_travel(connection: Connection, share_id: str) -> list[Want]:
+    """A new snapshot of a share that moves to a pool without snapshots has to wait until it is there."""
+    place = resources.place_in_role(connection, share_id, "destination")
+    if place is None or resources.pool_row(connection, place.pool_id)["attributes"].get("snapshots"):
+        return []
+    return claimed_instances(connection, share_id)
 
 
 def _snapshot_result(operation: OpenOperation, row: Any, *, name: str | None = None) -> dict[str, Any]:
@@ -43,7 +60,7 @@ class CreateSnapshot(Recipe[CreateSnapshotInput]):
 
     def begin(self, connection: Connection, operation: OpenOperation, request: CreateSnapshotInput) -> Begun:
         """See base class."""
-        held = claim_share(connection, operation, request, request.share)
+        held = claim_share(connection, operation, request, request.share, also=_until_it_can_travel)
         if isinstance(held, Begun):
             return held
         share, fences = held

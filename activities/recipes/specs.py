@@ -14,7 +14,8 @@ from inventory.database import Turn
 from inventory.operations import OpenOperation
 from shareflow import names
 from shareflow.contracts.operations import ApplySpecsInput
-from shareflow.contracts.steps import BeginStatus, Begun, CommitInput
+from shareflow.contracts.places import BeginStatus
+from shareflow.contracts.steps import Begun, CommitInput
 from shareflow.errors import RemovalNeedsAllow, SpecsMoved, StaleClaim
 
 AGAIN = "plan again: shareflow spec plan"

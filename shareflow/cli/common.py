@@ -80,6 +80,24 @@ class Cli:
 
         await results.conclude_delete(self, start, operation, share)
 
+    async def conclude_migration(self, start: Start, operation: Operation[Any], share: str, *, follows: bool) -> int:
+        """As :meth:`conclude`; with ``follows`` only until the destination follows. Gives the exit code."""
+        from shareflow.cli import results  # noqa: PLC0415
+
+        return await results.conclude_migration(self, start, operation, share, follows=follows)
+
+    async def conclude_evacuation(self, start: Start, operation: Operation[Any], place: str) -> int:
+        """As :meth:`conclude`; gives the exit code, 1 when shares are left."""
+        from shareflow.cli import results  # noqa: PLC0415
+
+        return await results.conclude_evacuation(self, start, operation, place)
+
+    async def conclude_failover(self, start: Start, operation: Operation[Any], what: str) -> int:
+        """As :meth:`conclude`; gives the exit code, 1 when shares are left."""
+        from shareflow.cli import results  # noqa: PLC0415
+
+        return await results.conclude_failover(self, start, operation, what)
+
     async def watch(self, operation: Operation[Any]) -> None:
         """Show every step of an operation until it has ended, then what it made."""
         from shareflow.cli import watching  # noqa: PLC0415

@@ -18,6 +18,7 @@ def show_decision(decision: Mapping[str, Any], *, pools: Sequence[str] = (), fai
         failures_only: of the rules only those that do not hold.
     """
     print_line(decision.get("text", ""), style="bold")
+    _show_reservation(decision.get("reservation") or {})
     ranked = list(decision.get("ranked", []))
     for verdict in _verdicts(decision):
         title = f"{verdict.get('backend', '')}/{verdict.get('name', '')}"
@@ -30,6 +31,17 @@ def show_decision(decision: Mapping[str, Any], *, pools: Sequence[str] = (), fai
         print_table(("  rule", "has", "wants", "", "from"), rows, empty="  it fails nothing")
         if verdict.get("scores"):
             _show_scores(verdict)
+
+
+def _show_reservation(reservation: Mapping[str, Any]) -> None:
+    """What was set aside, and which pools had no room any more when it was their turn."""
+    if reservation.get("pool"):
+        floors = [f"{reservation['iops']} IOPS"] if reservation.get("iops") else []
+        floors += [f"{format_size(reservation['throughput'])}/s"] if reservation.get("throughput") else []
+        promised = f", {' and '.join(floors)} promised" if floors else ""
+        print_line(f"reserved {format_size(reservation['bytes'])} in {safe(reservation['pool'])}{promised}")
+    if reservation.get("refused"):
+        print_line(f"had no room any more: {safe(', '.join(reservation['refused']))}")
 
 
 def _verdicts(decision: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -48,11 +60,14 @@ def _outcome(verdict: Mapping[str, Any], ranked: Sequence[Any]) -> str:
 
 def _show_scores(verdict: Mapping[str, Any]) -> None:
     rows = [
-        (f"  {one['preference']}", one["raw"], f"{one['normalised']:.3f}", str(one["weight"]), f"{one['weighted']:.1f}")
-        for one in verdict["scores"]
+        (f"  {one['preference']}", one["raw"], *_figures(one), one.get("position", "")) for one in verdict["scores"]
     ]
-    rows.append(("  score", "", "", "", f"{verdict['score']:.1f}"))
-    print_table(("  preference", "raw", "0 to 1", "weight", "score"), rows, empty="")
+    rows.append(("  score", "", "", "", f"{verdict['score']:.1f}", ""))
+    print_table(("  preference", "raw", "0 to 1", "weight", "score", "from"), rows, empty="")
+
+
+def _figures(scored: Mapping[str, Any]) -> tuple[str, str, str]:
+    return f"{scored['normalised']:.3f}", str(scored["weight"]), f"{scored['weighted']:.1f}"
 
 
 def _rows(rule: Mapping[str, Any]) -> list[tuple[str, str, str, str, str]]:

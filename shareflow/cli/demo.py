@@ -7,11 +7,12 @@ import contextlib
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import shareflow
 from shareflow.cli import exits
 from shareflow.cli.common import Cli, run_until_done
-from shareflow.cli.demofiles import FILES, SIZE_OF_FILES, change, count, digest, fill, leftovers
+from shareflow.cli.demofiles import FILES, SIZE_OF_FILES, Diary, change, count, digest, fill, jot, leftovers
 from shareflow.cli.narrator import Narrator
 from shareflow.cli.output import size
 from shareflow.cli.running import greet, note, require_specs, until_stopped
@@ -93,7 +94,9 @@ class Story:
         await self.copy_with_a_kill()
         await self.change_and_revert()
         await self.resize()
+        await self.migrate_with_a_writer()
         await self.delete_and_restore()
+        await self.replicate_and_promote()
         await self.look_around()
         await self.purge()
         await self.nothing_left(before)
@@ -166,6 +169,36 @@ class Story:
         self.say.check("a shrink below the bytes in use is refused", ok=refused)
         self.say.check("and changes nothing", ok=(await self.shares.get("home")).size == made.size)
 
+    async def migrate_with_a_writer(self) -> None:
+        """A share moves while it is written to, with its snapshot; the worker is killed in the middle."""
+        self.say.act(
+            "move it to another pool while a program writes, and kill the worker in the middle",
+            "shareflow share migrate home --to rack2 --preserve-snapshots; shareflow op cutover ID",
+        )
+        diary = Diary(self.home)
+        async with diary:
+            operation = await self.shares.migrate("home", to="rack2", promises=["preserve_snapshots"], grace=0)
+            await self._copying(operation)
+            killed = self.embedded.worker.pid
+            self.embedded.worker.kill()
+            self.say.event(f"kill -9 {killed}: the worker is dead")
+            status = await operation.wait_for("catching-up")
+            written = diary.lines
+            self.say.check("it caught up with its source, which was written to all the time", ok=written > 0)
+            if status.migration is not None and status.migration.window_seconds is not None:
+                self.say.line(f"a cutover would stop writers for about {status.migration.window_seconds} s")
+        wanted = await asyncio.to_thread(digest, self.home)
+        await operation.cutover()
+        result = await operation.result()
+        self.home = Path(result.export_locations[0])
+        self.say.line(f"home is on {result.destination}, {size(result.bytes_moved)} in {result.passes} passes")
+        self.say.check(f"writers were stopped for {result.stopped_seconds:.1f} s", ok=result.stopped_seconds > 0)
+        same = await asyncio.to_thread(digest, self.home) == wanted
+        self.say.check(f"every byte is there, with all {diary.lines} lines of the writer", ok=same)
+        diary.remove(self.home)
+        kept = [snapshot.name async for snapshot in self.shares.snapshots("home")]
+        self.say.check("and so is the snapshot", ok=kept == ["monday"])
+
     async def delete_and_restore(self) -> None:
         """A delete can be taken back, with the whole tree."""
         self.say.act("delete it, and bring it back", "shareflow share delete home; shareflow share restore home")
@@ -180,6 +213,34 @@ class Story:
         self.home = Path((await self.shares.get("home")).export_locations[0].path)
         self.say.check("with every byte", ok=await asyncio.to_thread(digest, self.home) == self.monday)
         self.say.check("and its snapshot", ok=[s.name async for s in self.shares.snapshots("home")] == ["monday"])
+
+    async def replicate_and_promote(self) -> None:
+        """A copy in another zone is kept in step and takes over without a loss."""
+        self.say.act(
+            "keep a copy of a share in another zone, and switch over to it",
+            "shareflow replica create books; shareflow replica promote books",
+        )
+        made = await self._done(await self.shares.create("books", "1 GiB", "replicated", zone="a"))
+        active = Path(made.export_locations[0])
+        await asyncio.to_thread(jot, active, "before")
+        replica = await (await self.shares.create_replica("books")).result()
+        self.say.line(f"books: {made.backend}/{made.pool}, and a replica on {replica.backend}/{replica.pool}")
+        await asyncio.to_thread(jot, active, "after")
+        await (await self.shares.resync_replica("books", replica.replica_id)).result()
+        (shown,) = (await self.shares.get("books")).replicas
+        self.say.check(f"the replica is {shown.state.value}, {shown.lag_seconds or 0:.1f} s old", ok=not shown.error)
+        await asyncio.to_thread(jot, active, "at the last moment")
+        written = await asyncio.to_thread(digest, active)
+        done = await (await self.shares.promote_replica("books")).result()
+        self.say.line(f"books is on {done.backend}/{done.pool}; writers were stopped for {done.stopped_seconds:.1f} s")
+        same = await asyncio.to_thread(digest, Path(done.export_locations[0])) == written
+        self.say.check("it has every byte, the last one too", ok=same)
+        now = await self.shares.get("books")
+        self.say.check(f"{done.demoted} is the replica now", ok=[one.pool for one in now.replicas] == [made.pool])
+        await (await self.shares.delete_replica("books", now.replicas[0].id)).result()
+        for sync in (shown.sync_operation, now.replicas[0].sync_operation):
+            await (await self.shares.operation_handle(sync)).result()
+        await (await self.shares.delete("books", retention=0)).result()
 
     async def look_around(self) -> None:
         """Everything that happened is on record."""
@@ -216,12 +277,12 @@ class Story:
         gone = not self.home.exists() and not self.clone.exists()
         self.say.check("the directories of the shares are gone", ok=gone)
 
-    async def _copying(self, operation: Operation[ShareResult]) -> None:
+    async def _copying(self, operation: Operation[Any]) -> None:
         """Return as soon as the copy runs."""
         while True:
             with contextlib.suppress(ShareflowError):
                 status = await operation.status()
-                if status.step.startswith("copy"):
+                if status.step.startswith(("copy", "pass")):
                     self.say.line(f"{operation.id}: {status.step}")
                     return
                 if status.phase == "ended":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import itertools
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,9 @@ FILES = LETTERS + PHOTOS
 SIZE_OF_FILES = LETTERS * LETTER_SIZE + PHOTOS * PHOTO_SIZE
 MARK = "shareflow-demo-"
 """Begins the name of every file, so that what is left of them can be found."""
+
+
+_DIARY = f"{MARK}diary.txt"
 
 
 def fill(root: Path) -> None:
@@ -38,6 +43,11 @@ def change(root: Path) -> None:
     (root / f"{MARK}virus.txt").write_text("send money", encoding="utf-8")
 
 
+def jot(root: Path, words: str) -> None:
+    """Write a small file of its own."""
+    (root / f"{MARK}{words.replace(' ', '-')}.txt").write_text(f"{words}\n", encoding="utf-8")
+
+
 def digest(root: Path) -> str:
     """One checksum over names, modes and content of everything below a directory."""
     total = hashlib.sha256()
@@ -47,6 +57,42 @@ def digest(root: Path) -> str:
             with path.open("rb") as content:
                 total.update(hashlib.file_digest(content, "sha256").digest())
     return total.hexdigest()
+
+
+class Diary:
+    """A program that appends lines to a file of the share, as fast as it can be sure of each.
+
+    Attributes:
+        lines: so many are on disk.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.lines = 0
+        self._path = root / _DIARY
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._write, daemon=True)
+
+    async def __aenter__(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    async def __aexit__(self, *_: object) -> None:
+        """Write no more; the file is closed."""
+        self._stop.set()
+        await asyncio.to_thread(self._thread.join)
+
+    @staticmethod
+    def remove(root: Path) -> None:
+        """The share as it was before."""
+        (root / _DIARY).unlink()
+
+    def _write(self) -> None:
+        with self._path.open("a", encoding="utf-8") as diary:
+            while not self._stop.wait(0.01):
+                diary.write(f"line {self.lines}\n")
+                diary.flush()
+                os.fsync(diary.fileno())
+                self.lines += 1
 
 
 def leftovers(root: Path) -> list[str]:

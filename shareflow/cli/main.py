@@ -10,7 +10,10 @@ import typer
 from typer import TyperException
 
 from shareflow import __version__
-from shareflow.cli import embedded, exits, op, share, spec, views
+from shareflow.cli import embedded, exits, failovers, op, replicas, share, spec, views
+from shareflow.cli import evacuations as _evacuations  # noqa: F401 - it adds its command to pool
+from shareflow.cli import migrate as _migrate  # noqa: F401 - it adds its commands to share and op
+from shareflow.cli import relocate as _relocate  # noqa: F401 - it adds its command to share
 from shareflow.cli.common import Cli, command, global_options
 from shareflow.cli.output import print_json, print_line, safe
 from shareflow.process import leave
@@ -27,7 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.callback()(global_options)
-for group in (share.app, op.app, views.pool, views.kind, views.qos, views.quota, spec.app):
+for group in (share.app, replicas.app, failovers.app, op.app, views.pool, views.kind, views.qos, views.quota, spec.app):
     app.add_typer(group)
 embedded.register(app)
 command(app, "findings", example="shareflow findings --all")(views.findings)

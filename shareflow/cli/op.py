@@ -10,13 +10,16 @@ import typer
 from shareflow.cli import exits
 from shareflow.cli.common import Cli, command
 from shareflow.cli.decisions import show_decision
+from shareflow.cli.emptying import evacuation_fields, print_not_moved
+from shareflow.cli.figures import job_line, migration_fields, print_send_now
 from shareflow.cli.listing import Limit, show_list
 from shareflow.cli.output import moment, plain, print_fields, print_json, print_line, print_table, safe, status
+from shareflow.cli.promoting import failover_fields, print_not_promoted
 from shareflow.errors import ShareflowError
 
 if TYPE_CHECKING:
     from shareflow.contracts.reads import OperationView
-    from shareflow.contracts.steps import OperationStatus
+    from shareflow.contracts.steps import JobProgress, OperationStatus
 
 app = typer.Typer(name="op", help="Operations: list, watch, command, cancel.", no_args_is_help=True)
 
@@ -49,16 +52,18 @@ async def show(cli: Cli, operation: Id) -> None:
     """One operation: its input, why its pool was chosen, how it goes or ended, what can be sent now."""
     async with cli.shares() as shares:
         view = await shares.operation(operation)
-        live = None
+        live = job = None
         if view.ended_at is None:
             with contextlib.suppress(ShareflowError):
-                live = await (await shares.operation_handle(operation)).status()
+                handle = await shares.operation_handle(operation)
+                live = await handle.status()
+                job = await handle.job()
     if cli.json:
-        print_json({**plain(view), "status": plain(live)})
+        print_json({**plain(view), "status": plain(live), "job": plain(job)})
         return
     _show_view(view)
     if live is not None:
-        _show_live(live)
+        _show_live(live, job)
     if view.placement:
         print_line()
         show_decision(view.placement)
@@ -144,7 +149,10 @@ def _sent(cli: Cli, operation: str, name: str, outcome: str, **more: Any) -> Non
 def _subject(view: OperationView) -> str:
     """What an operation is about, from its input."""
     request = view.request
-    fields = ("name",) if view.kind.startswith("CreateShare") else ("share", "snapshot", "name")
+    if view.kind.startswith(("Evacuate", "DrainPool", "Fail")):
+        fields: tuple[str, ...] = ("backend", "pool")
+    else:
+        fields = ("name",) if view.kind.startswith("CreateShare") else ("share", "snapshot", "name")
     return "/".join(str(request[field]) for field in fields if request.get(field)) or view.share_id
 
 
@@ -170,16 +178,25 @@ def _show_view(view: OperationView) -> None:
     )
 
 
-def _show_live(live: OperationStatus) -> None:
+def _show_live(live: OperationStatus, job: JobProgress | None) -> None:
     print_line()
+    figures = {} if live.migration is None else migration_fields(live.migration, live.phase)
+    figures |= {} if live.evacuation is None else evacuation_fields(live.evacuation)
+    figures |= {} if live.failover is None else failover_fields(live.failover)
     print_fields(
         {
             "phase": status(live.phase),
             "waiting for": live.waiting_for,
             "note": live.note,
             "purge at": moment(live.purge_at) if live.purge_at else "",
-            "send now": ", ".join(f"shareflow op {name.replace('_', '-')}" for name in live.commands),
+            **figures,
+            "this copy": job_line(job),
         }
     )
+    print_send_now(live)
+    if live.evacuation is not None and live.evacuation.not_moved:
+        print_not_moved(live.evacuation.not_moved)
+    if live.failover is not None:
+        print_not_promoted(live.failover.not_promoted)
     rows = ((step.state, step.name, safe(step.detail)) for step in live.steps)
     print_table(("STATE", "STEP", "DETAIL"), rows, empty="No step has begun.")

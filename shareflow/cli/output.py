@@ -124,6 +124,11 @@ STATUS_STYLES = {
     "failed-clean": "red",
     "needs-operator": "bold red",
     "undoing": "yellow",
+    "active": "green",
+    "in_sync": "green",
+    "seeding": "cyan",
+    "out_of_sync": "yellow",
+    "error": "bold red",
 }
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shareflow.cli.common import Cli, Start, command
+from shareflow.cli.copies import print_copies
 from shareflow.cli.listing import Limit, show_list
 from shareflow.cli.output import moment, print_fields, print_json, print_line, print_table, size, status, text
 from shareflow.cli.quality import qos_fields
 from shareflow.contracts.operations import AffinityBy
 from shareflow.errors import NotFound
+
+if TYPE_CHECKING:
+    from shareflow.contracts.reads import ExportLocation, MigrationView
 
 app = typer.Typer(name="share", help="Shares and their snapshots.", no_args_is_help=True)
 
@@ -68,7 +72,7 @@ async def show(
     share: Share,
     deleted: Annotated[bool, typer.Option("--deleted", help="look in the recycle bin too (by id)")] = False,
 ) -> None:
-    """One share: place, exports, and the operation that holds it."""
+    """One share: place, exports, replicas, and the operation that holds it."""
     async with cli.shares() as shares:
         found = await shares.get(share, deleted=deleted)
     if cli.json:
@@ -83,15 +87,27 @@ async def show(
             "size": size(found.size),
             "type": f"{found.type} (version {found.type_version})",
             "pool": f"{found.backend}/{found.pool}",
+            "migration": _migration(found.migration),
             **qos_fields(found.qos),
             "description": found.description,
             "snapshots": found.snapshots,
             "made from snapshot": found.source_snapshot_id,
             "created": moment(found.created_at),
             "purge at": moment(found.purge_at) if found.purge_at else "",
-            **{f"export {n}": f"{e.path} ({e.protocol})" for n, e in enumerate(found.export_locations, 1)},
+            **{f"export {n}": _export(e) for n, e in enumerate(found.export_locations, 1)},
         }
     )
+    if found.replicas:
+        print_line()
+        print_copies(found)
+
+
+def _export(location: ExportLocation) -> str:
+    return f"{location.path} ({location.protocol}{', read-only' if location.readonly else ''})"
+
+
+def _migration(found: MigrationView | None) -> str:
+    return "" if found is None else f"{found.phase} to {found.destination}, operation {found.operation}"
 
 
 @command(app, "create", example="shareflow share create home --size '10 GiB' --type standard", starts=True)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from shareflow.cli.common import Cli, command
+from shareflow.cli.common import Cli, Start, command
 from shareflow.cli.listing import Limit, show_list
 from shareflow.cli.output import moment, print_json, print_table, size
 from shareflow.cli.quality import class_keys
@@ -27,14 +27,30 @@ async def pool_list(cli: Cli) -> None:
         return
     rows = (
         (
-            f"{p.backend}/{p.name}", p.zone or "-", "yes" if p.reachable else "NO", size(p.allocated_bytes),
+            f"{p.backend}/{p.name}", p.zone or "-", "yes" if p.reachable else "NO", "YES" if p.drained else "no",
+            size(p.allocated_bytes),
             size(p.limit_bytes, "no limit"), size(p.free_bytes), size(p.total_bytes),
             " ".join(f"{key}={_attribute(value)}" for key, value in p.attributes.items()),
         )
         for p in found
     )  # fmt: skip
-    columns = ("POOL", "ZONE", "REACHABLE", ">ALLOCATED", ">LIMIT", ">FREE", ">TOTAL", "ATTRIBUTES")
+    columns = ("POOL", "ZONE", "REACHABLE", "DRAINED", ">ALLOCATED", ">LIMIT", ">FREE", ">TOTAL", "ATTRIBUTES")
     print_table(columns, rows, empty="No pools.")
+
+
+@command(pool, "drain", example="shareflow pool drain local/rack1 --reason 'new disks'", starts=True)
+async def pool_drain(
+    cli: Cli,
+    start: Start,
+    *,
+    place: Annotated[str, typer.Argument(metavar="BACKEND/POOL", help="see `shareflow pool list`")],
+    undo: Annotated[bool, typer.Option("--undo", help="place shares there again")] = False,
+) -> None:
+    """Place nothing new in a pool from now on. What is there stays there, until it is migrated."""
+    backend, _, name = place.partition("/")
+    async with cli.shares() as shares:
+        operation = await shares.drain_pool(backend, name, drained=not undo, **start.options)
+        await cli.conclude(start, operation, place)
 
 
 @command(kind, "list", example="shareflow type list")

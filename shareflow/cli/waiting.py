@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
@@ -15,7 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from shareflow.cli.common import Cli
+from shareflow.cli.emptying import evacuation_line
+from shareflow.cli.figures import short_line
 from shareflow.cli.output import console, print_line, safe
+from shareflow.cli.promoting import failover_line
 from shareflow.contracts.steps import JobProgress, OperationStatus
 from shareflow.contracts.units import format_duration, format_size
 from shareflow.errors import ShareflowError
@@ -60,8 +64,13 @@ class Moving:
                 parts.append(f"waits for {self.status.waiting_for}")
             elif self.status.phase not in ("running", "ended"):
                 parts.append(self.status.phase)
+            parts.append(short_line(self.status))
+            if self.status.evacuation is not None:
+                parts.append(evacuation_line(self.status.evacuation))
+            if self.status.failover is not None:
+                parts.append(failover_line(self.status.failover))
         parts.append(format_duration(time.monotonic() - self._began))
-        return " | ".join(parts)
+        return " | ".join(filter(None, parts))
 
     def _figures(self) -> str:
         job = self.job
@@ -71,6 +80,7 @@ class Moving:
         began, first = self._job_began
         spent, moved = time.monotonic() - began, job.bytes_done - first
         if spent > 1 and moved > 0:
+            shown += f", {format_size(int(moved / spent))}/s"
             shown += f", {format_duration((job.bytes_total - job.bytes_done) * spent / moved)} left"
         return shown
 
@@ -95,7 +105,8 @@ async def follow(cli: Cli, operation: Operation[Any], title: str, *, until: str 
     moving = Moving(title)
     last: OperationStatus | None = None
     with going_on(operation):
-        async with _drawn(cli, operation, moving), contextlib.aclosing(operation.progress()) as statuses:
+        screen = console(stderr=True) if cli.lively else None
+        async with drawn(screen, operation, moving), contextlib.aclosing(operation.progress()) as statuses:
             async for status in statuses:
                 if status.phase == "needs-operator" and (last is None or last.phase != status.phase):
                     print_line(f"needs an operator: {status.note or status.waiting_for}", stderr=True, style="bold red")
@@ -106,13 +117,14 @@ async def follow(cli: Cli, operation: Operation[Any], title: str, *, until: str 
 
 
 @contextlib.asynccontextmanager
-async def _drawn(cli: Cli, operation: Operation[Any], moving: Moving) -> AsyncIterator[None]:
-    if not cli.lively:
+async def drawn(screen: Console | None, operation: Operation[Any], moving: Moving) -> AsyncIterator[None]:
+    """Draw the line on a screen while what is inside runs; nothing where the screen is no terminal."""
+    if screen is None or not screen.is_terminal:
         yield
         return
     figures = asyncio.create_task(_follow_job(operation, moving))
     try:
-        with Live(moving, console=console(stderr=True), transient=True, refresh_per_second=_REFRESH):
+        with Live(moving, console=screen, transient=True, refresh_per_second=_REFRESH):
             yield
     finally:
         figures.cancel()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from shareflow.contracts.units import MAX_BYTES, parse_duration, parse_size
+from shareflow.contracts.units import MAX_BYTES, parse_duration, parse_rate, parse_size
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 NAME_LENGTH = 63
@@ -59,6 +59,13 @@ def check_size(value: int) -> int:
     return value
 
 
+def check_rate(value: int) -> int:
+    """A rate from 1 KiB/s to 1 PiB/s, in bytes per second."""
+    if not 1024 <= value <= MAX_BYTES // 1024:
+        raise ValueError(f"a rate is between 1 KiB/s and 1 PiB/s, this is {value} bytes per second")
+    return value
+
+
 def check_seconds(value: int) -> int:
     """A duration from 0 seconds to 10 years."""
     if not 0 <= value <= 315_360_000:
@@ -71,3 +78,4 @@ ResourceRef = Annotated[str, AfterValidator(check_name), Field(description="name
 Text = Annotated[str, AfterValidator(check_text)]
 Size = Annotated[int, BeforeValidator(parse_size), AfterValidator(check_size)]
 Duration = Annotated[int, BeforeValidator(parse_duration), AfterValidator(check_seconds)]
+Rate = Annotated[int, BeforeValidator(parse_rate), AfterValidator(check_rate)]

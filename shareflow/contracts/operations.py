@@ -159,6 +159,14 @@ class ForgetShareInput(Request):
     share: ResourceRef
 
 
+class DrainPoolInput(Request):
+    """Place nothing new in a pool from now on, or with ``drained: false`` again. What is there stays there."""
+
+    backend: Name
+    pool: Name
+    drained: bool = True
+
+
 class ApplySpecsInput(Request):
     """Make a set of specs the one that counts, whole, in one transaction.
 
@@ -197,6 +205,12 @@ class CommandInput(StrictModel):
     """Input of commands that need nothing but a name for the audit."""
 
     by: Text = ""
+
+
+class InstanceLost(CommandInput):
+    """Sent by a promotion: the active instance was declared lost, and nothing at its ``backend`` is waited for."""
+
+    backend: Text
 
 
 class OperationResult(StrictModel):
@@ -264,7 +278,9 @@ class DeleteShareResult(OperationResult):
     Attributes:
         outcome: ``preview``, ``purged`` or ``restored``.
         tree: the share and what goes with it.
-        frees_bytes: capacity that the purge gives back to the pools.
+        frees_bytes: capacity that the purge gives back to the pools; without what it left behind.
+        left_behind: objects of replicas whose backend did not answer, each as ``backend/pool/object``: the reconciler
+            deletes them when it answers again.
     """
 
     share_id: str
@@ -273,6 +289,16 @@ class DeleteShareResult(OperationResult):
     tree: list[TreeItem]
     frees_bytes: int
     purge_at: datetime | None = None
+    left_behind: list[str] = []
+
+
+class DrainPoolResult(OperationResult):
+    """Whether the pool is drained now, and how many shares are still on it or on their way."""
+
+    backend: str
+    pool: str
+    drained: bool
+    shares: int
 
 
 class ForgetShareResult(OperationResult):

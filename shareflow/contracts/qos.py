@@ -133,3 +133,32 @@ def format_limit(key: str, value: int | str) -> str:
     if key == "io_size":
         return format_size(value)
     return f"{value} IOPS" if dimension(key) == "iops" else format_throughput(value)
+
+
+class QosAnswer(StrictModel):
+    """What a backend made of one key; ``value`` is what it enforces, None when it does not."""
+
+    verdict: Annotated[Verdict, Field(strict=False)]
+    value: int | str | None = None
+    reason: str = ""
+
+
+class QosChange(StrictModel):
+    """What an operation changes of a share's quality of service.
+
+    Attributes:
+        limits: what the backend is asked to enforce.
+        before: what it was asked to enforce before; an undo sets it again.
+        apply: the backend has to be asked.
+        required: a key that is not enforced ends the operation.
+        planned: what the share will show, with the verdicts that are known without the backend; None without a class.
+        floors, floors_before: IOPS and bytes per second that the pool promises.
+    """
+
+    limits: dict[str, int | str] = {}
+    before: dict[str, int | str] = {}
+    apply: bool = True
+    required: bool = False
+    planned: QosView | None = None
+    floors: list[int] = [0, 0]
+    floors_before: list[int] = [0, 0]

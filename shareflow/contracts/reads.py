@@ -11,6 +11,7 @@ from pydantic import Field
 from shareflow.contracts.base import Name, ResourceRef, Size, StrictModel, Text
 from shareflow.contracts.operations import AffinityBy, OperationState
 from shareflow.contracts.qos import QosView
+from shareflow.contracts.replication import ReplicaState
 from shareflow.contracts.steps import Failure
 
 PAGE_LIMIT = 1000
@@ -28,6 +29,9 @@ class ShareStatus(StrEnum):
     RESTORING = "restoring"
     PURGING = "purging"
     SETTING_QOS = "setting-qos"
+    RETYPING = "retyping"
+    CUTTING_OVER = "cutting-over"
+    PROMOTING = "promoting"
 
 
 class SnapshotStatus(StrEnum):
@@ -151,7 +155,7 @@ class ExportLocation(StrictModel):
 
 
 class InstanceView(StrictModel):
-    """One physical copy of a share."""
+    """One physical copy of a share; ``role`` is active or replica, or destination or retired while it is moved."""
 
     id: str
     backend: str
@@ -159,6 +163,63 @@ class InstanceView(StrictModel):
     zone: str
     status: str
     size: int
+    role: str = "active"
+
+
+class MigrationView(StrictModel):
+    """A migration that has the share: from and to which ``backend/pool``.
+
+    ``phase`` is copying, cutting-over, or switched once the destination serves.
+    """
+
+    operation: str
+    source: str
+    destination: str
+    phase: str
+
+
+class ReplicaView(StrictModel):
+    """A replica of a share at the moment of the read; sizes in bytes, times in UTC, durations in seconds.
+
+    Attributes:
+        id: of its instance.
+        kind: ``readable`` (exported read-only) or ``dr`` (not exported until it is promoted).
+        state: see :class:`~shareflow.contracts.replication.ReplicaState`; one whose content is older than ``loss`` is
+            out of sync whatever its last round came to.
+        synced_at, lag_seconds: the moment of which it has the content, and how long ago that is; None while it is
+            seeded.
+        lag_bytes, lag_measured_at: so many bytes of the active instance it did not have at that moment: 0 when its last
+            good round began; more where a round measured it since, before it copied. None while it is seeded.
+        change_rate: bytes a second that clients had changed before its last good round; None when no round could tell.
+        moved_bytes: what its last round moved that succeeded.
+        tried_at: when its last round began.
+        interval, loss: between two rounds, and what its type tolerates.
+        error: why its last round failed; empty when it did not.
+        stale: its content left the line of the share: it was the active one and was declared lost. ``unfenced`` as long
+            as it was not reached since, then ``kept``; a resync ends that. Empty otherwise.
+        sync_operation: the operation that keeps it in step.
+        operation: the operation that holds it now, or empty.
+    """
+
+    id: str
+    backend: str
+    pool: str
+    zone: str
+    kind: str
+    state: Annotated[ReplicaState, Field(strict=False)]
+    synced_at: datetime | None
+    lag_seconds: float | None
+    lag_bytes: int | None = None
+    lag_measured_at: datetime | None = None
+    change_rate: int | None = None
+    moved_bytes: int
+    tried_at: datetime | None
+    interval: int
+    loss: int
+    error: str
+    stale: str
+    sync_operation: str
+    operation: str
 
 
 class ShareView(StrictModel):
@@ -168,6 +229,9 @@ class ShareView(StrictModel):
         operation: the operation that holds it now, or empty.
         purge_at: when it goes for good, while in the recycle bin.
         qos: its QoS class, what that comes to, and what the backend makes of each key; None without a class.
+        migration: how it is being moved; None when it is not.
+        export_locations: of the active instance, then those of readable replicas, which are read-only.
+        replicas: its replicas, oldest first.
     """
 
     id: str
@@ -189,6 +253,8 @@ class ShareView(StrictModel):
     instances: list[InstanceView] = []
     snapshots: int = 0
     qos: QosView | None = None
+    migration: MigrationView | None = None
+    replicas: list[ReplicaView] = []
 
 
 class SnapshotView(StrictModel):
@@ -239,6 +305,7 @@ class PoolView(StrictModel):
     Attributes:
         iops_budget, throughput_budget: floors that it can promise, in IOPS and bytes per second; None: none at all.
         iops_promised, throughput_promised: floors that it has promised or reserved.
+        drained: nothing new is placed there.
     """
 
     id: str
@@ -255,6 +322,7 @@ class PoolView(StrictModel):
     iops_promised: int = 0
     throughput_budget: int | None = None
     throughput_promised: int = 0
+    drained: bool = False
 
 
 class ShareTypeView(StrictModel):

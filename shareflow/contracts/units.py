@@ -15,6 +15,7 @@ SIZE_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "P
 DURATION_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 MAX_BYTES = 2**60
 
+_LARGEST_FIRST = tuple(reversed(SIZE_UNITS.items()))
 _QUANTITY = re.compile(r"\s*([+-]?[0-9][0-9_]*(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", re.ASCII)
 _LOOKALIKES = {
     "kb": "KiB", "k": "KiB", "kib": "KiB", "mb": "MiB", "m": "MiB", "mib": "MiB", "gb": "GiB", "g": "GiB", "gib": "GiB",
@@ -54,19 +55,24 @@ def _parse(text: str, what: str, known: dict[str, int], aliases: dict[str, str],
     return value
 
 
+def _integer_or_text(value: object, what: str, whole: str, example: str) -> int | str:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError(  # noqa: TRY004  (pydantic takes ValueError alone)
+            f"{value!r} is not a {what}; write {whole} or text with a unit, like {example!r}"
+        )
+    return value
+
+
 def parse_size(value: object) -> int:
     """Bytes from an integer or from text such as ``"10 GiB"``.
 
     Raises:
         ValueError: not an integer or text, a fraction of a byte, an unknown unit (with the nearest one named).
     """
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError(  # noqa: TRY004  (pydantic takes ValueError alone)
-            f"{value!r} is not a size; write whole bytes or text with a unit, like '10 GiB'"
-        )
-    if isinstance(value, int):
-        return value
-    return _parse(value, "size", SIZE_UNITS, _LOOKALIKES, "10 GiB")
+    given = _integer_or_text(value, "size", "whole bytes", "10 GiB")
+    if isinstance(given, int):
+        return given
+    return _parse(given, "size", SIZE_UNITS, _LOOKALIKES, "10 GiB")
 
 
 def parse_duration(value: object) -> int:
@@ -75,23 +81,36 @@ def parse_duration(value: object) -> int:
     Raises:
         ValueError: not an integer or text, a fraction of a second, an unknown unit (with the nearest one named).
     """
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError(  # noqa: TRY004  (pydantic takes ValueError alone)
-            f"{value!r} is not a duration; write whole seconds or text with a unit, like '7 d'"
-        )
-    if isinstance(value, int):
-        return value
-    return _parse(value, "duration", DURATION_UNITS, _LONG_DURATIONS, "7 d")
+    given = _integer_or_text(value, "duration", "whole seconds", "7 d")
+    if isinstance(given, int):
+        return given
+    return _parse(given, "duration", DURATION_UNITS, _LONG_DURATIONS, "7 d")
+
+
+def parse_rate(value: object) -> int:
+    """Bytes per second from an integer or from text such as ``"50 MiB/s"``.
+
+    Raises:
+        ValueError: not an integer or text, a fraction of a byte, an unknown unit (with the nearest one named).
+    """
+    given = _integer_or_text(value, "rate", "whole bytes per second", "50 MiB/s")
+    if isinstance(given, int):
+        return given
+    amount, slash, per = given.rpartition("/")
+    if not slash or per.strip() != "s":
+        raise ValueError(f"{given[:40]!r} is not a rate; write a size per second, like '50 MiB/s'")
+    return _parse(amount, "size", SIZE_UNITS, _LOOKALIKES, "50 MiB/s")
 
 
 @lru_cache(maxsize=4096)  # the sizes of pools come again and again
 def format_size(size: int) -> str:
     """The size in the largest unit that shows it with at most two decimals: ``10 GiB``, ``1.50 TiB``, ``17 B``."""
     sign, amount = ("-", -size) if size < 0 else ("", size)
-    for unit, factor in reversed(SIZE_UNITS.items()):
+    for unit, factor in _LARGEST_FIRST:
         if amount >= factor:
-            whole, rest = divmod(amount, factor)
-            return f"{sign}{whole} {unit}" if rest == 0 else f"{sign}{amount / factor:.2f} {unit}"
+            if amount % factor:
+                return f"{sign}{amount / factor:.2f} {unit}"
+            return f"{sign}{amount // factor} {unit}"
     return "0 B"
 
 

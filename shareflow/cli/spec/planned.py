@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _SIGNS = {"create": ("+", "green"), "change": ("~", "yellow"), "remove": ("-", "red")}
 _SIZES = ("bytes", "min_size", "max_size")
-_DURATIONS = ("retention", "every")
+_DURATIONS = ("retention", "every", "interval", "loss")
 
 
 def read_documents(paths: Sequence[Path]) -> list[Document]:

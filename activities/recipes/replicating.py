@@ -1,0 +1,254 @@
+"""The rounds of a replica in the inventory: hold it, see what the share is now, keep what the round came to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping
+
+from activities.recipes.migrate import COPIED, available_snapshots, snapshot_legs, space_of
+from activities.recipes.moving import title
+from activities.recipes.replicate import terms_of
+from inventory import claims, replicas, resources
+from inventory.claims import Want
+from inventory.database import now
+from inventory.operations import OpenOperation
+from shareflow import names
+from shareflow.contracts.migration_steps import SnapshotLeg
+from shareflow.contracts.places import BeginStatus, ObjectPlace
+from shareflow.contracts.replica_steps import (
+    EndRoundInput,
+    FollowReplicaInput,
+    ReplicaFollowed,
+    RoundBegun,
+    RoundEnded,
+    WatchInput,
+)
+from shareflow.contracts.replication import ReplicaState
+from shareflow.contracts.steps import Begun
+from shareflow.contracts.units import format_size
+from shareflow.errors import InvalidState, NotFound, StaleClaim
+
+
+def begin_round(connection: Connection, operation: OpenOperation, begun: Begun) -> RoundBegun:
+    """Hold the replica for one round, or stand in line; ``ended`` when it is none any more. Idempotent."""
+    if begun.instance is None:
+        raise StaleClaim(f"operation {operation.id} has no replica")
+    replica = begun.instance.id
+    try:
+        answer = claims.request(connection, operation.id, [Want("instance", replica)])
+        found = replicas.row(connection, replica)
+    except NotFound:
+        return RoundBegun(status=BeginStatus.ENDED)
+    if found["sync_operation"] != operation.id:
+        return RoundBegun(status=BeginStatus.ENDED)
+    if not answer.granted:
+        return RoundBegun(status=BeginStatus.WAITING, waiting_for=list(answer.waiting_for[:20]))
+    replicas.note(connection, replica, tried_at=now())
+    return RoundBegun(
+        status=BeginStatus.STARTED,
+        source=resources.instance_place(connection, found["share_id"]),
+        fences=list(answer.fences),
+        terms=terms_of(connection, found),
+    )
+
+
+def follow(connection: Connection, operation: OpenOperation, step: FollowReplicaInput) -> ReplicaFollowed:
+    """Keep the memory, note what was copied, and say what the share is now. The same step again: the same answer.
+
+    Raises StaleClaim when the operation does not hold the replica.
+    """
+    found = _held(connection, operation, step.replica)
+    if _turned(found, step):
+        raise InvalidState(
+            f"another copy of share {found['share_id']} has become the active one since this round began",
+            hint="the next round follows that one",
+        )
+    measured: dict[str, Any] = {}
+    if step.missing is not None:
+        measured = {"behind_bytes": step.missing, "behind_at": step.measured_at}
+    replicas.note(connection, step.replica, memory=step.memory.model_dump(mode="json"), **measured)
+    pool = resources.pool_row(connection, found["pool_id"])
+    source = resources.instance_place(connection, found["share_id"])
+    _settle_copies(connection, found, step)
+    staying = available_snapshots(connection, found["share_id"])
+    place = replicas.place_of(found)
+    trouble = _grow(connection, operation, found, pool, source.size)
+    trouble = trouble or _add_new(connection, operation, place, pool, staying)
+    legs, gone = _legs(connection, found, staying)
+    size = place.size if trouble else source.size
+    return ReplicaFollowed(
+        source=source, destination=place.model_copy(update={"size": size}), legs=legs, gone=gone, trouble=trouble
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AtRest:
+    """A replica between two rounds that had all content after the last one.
+
+    Attributes:
+        source: the active instance.
+        point: the sync point whose content the replica has, beside the active instance and beside the replica.
+        found: the row.
+    """
+
+    source: ObjectPlace
+    destination: ObjectPlace
+    point: str
+    found: RowMapping
+
+
+def at_rest(connection: Connection, step: WatchInput) -> AtRest | None:
+    """The replica, when a round could have nothing to do but new content; None when it may have."""
+    try:
+        found = replicas.row(connection, step.replica)
+    except NotFound:
+        return None
+    source = resources.instance_place(connection, found["share_id"])
+    if found["interval"] != step.interval:  # the share was retyped: a round takes up what counts now
+        return None
+    if not (_is_whole(found, step.operation) and _has_all_snapshots(connection, found)):
+        return None
+    memory, terms = replicas.memory_of(found), terms_of(connection, found)
+    follows = terms.mode == "driver" and terms.mode_between in {"", memory.mode} and memory.size == source.size
+    return AtRest(source, replicas.place_of(found), memory.taken, found) if follows else None
+
+
+def _is_whole(found: RowMapping, sync: str) -> bool:
+    """Nobody has the replica, and its last round was a good one that has left nothing to be done."""
+    memory = replicas.memory_of(found)
+    untroubled = not (found["claimed_by"] or found["stale"] or found["error"] or memory.passing)
+    taken = bool(memory.taken) and {*memory.sync_points, *memory.common} == {memory.taken}
+    return untroubled and taken and found["sync_operation"] == sync and found["size"] == memory.size
+
+
+def _has_all_snapshots(connection: Connection, found: RowMapping) -> bool:
+    staying = available_snapshots(connection, found["share_id"])
+    legs, gone = _legs(connection, found, staying)
+    return not gone and len(legs) == len(staying) and all(leg.done for leg in legs)
+
+
+def note_idle(connection: Connection, seen: AtRest, as_of: datetime) -> bool:
+    """The replica has what was there then; False when somebody has had it since it was looked at.
+
+    Another look may have noted a later time: that stays.
+    """
+    try:
+        found = replicas.row(connection, seen.found["id"])
+    except NotFound:
+        return False
+    same = ("sync_operation", "claimed_by", "memory", "error", "stale")
+    if any(found[key] != seen.found[key] for key in same):
+        return False
+    if resources.instance_place(connection, found["share_id"]) != seen.source:
+        return False
+    if found["synced_at"] is None or found["synced_at"] < as_of:
+        state, seconds = ReplicaState.IN_SYNC.value, _seconds(found["synced_at"], as_of)
+        looked = {"synced_at": as_of, "tried_at": now(), "moved_bytes": 0, "moved_seconds": seconds}
+        replicas.note(connection, found["id"], **looked, state=state)
+    return True
+
+
+def _held(connection: Connection, operation: OpenOperation, replica: str) -> RowMapping:
+    if all(fence.id != replica for fence in claims.held(connection, operation.id)):
+        raise StaleClaim(f"operation {operation.id} does not hold replica {replica}")
+    return replicas.row(connection, replica)
+
+
+def _legs(
+    connection: Connection, found: RowMapping, staying: Sequence[RowMapping]
+) -> tuple[list[SnapshotLeg], list[ObjectPlace]]:
+    """The share's snapshots on both sides, and copies of those that are gone."""
+    legs, targets = snapshot_legs(connection, found["id"], staying, found["epoch"])
+    known = {row["id"] for row in resources.snapshots_of(connection, found["share_id"])}
+    return legs, [target for snapshot, target in targets.items() if snapshot not in known]
+
+
+def _settle_copies(connection: Connection, found: RowMapping, step: FollowReplicaInput | EndRoundInput) -> None:
+    """Copies that are whole at the replica by now; those that are gone from there give back the room that they took."""
+    rows = [row for row in resources.copies_on(connection, found["id"]) if row["object"] in step.dropped]
+    resources.drop_copies(connection, [row["id"] for row in rows])
+    resources.set_copies(connection, found["id"], step.done, status=COPIED)
+
+
+def _grow(connection: Connection, operation: OpenOperation, found: RowMapping, pool: RowMapping, size: int) -> str:
+    growth = size - found["size"]
+    if growth <= 0 or replicas.resize(connection, found, operation.id, size):
+        return ""
+    return _no_room(pool, f"to grow by {format_size(growth)} with its share")
+
+
+def _no_room(pool: RowMapping, what: str) -> str:
+    room = format_size(max(0, (pool["limit_bytes"] or 0) - pool["allocated_bytes"]))
+    return f"pool {title(pool)} has no room {what}: {room} are left; delete something there, or raise its capacity"
+
+
+def _add_new(
+    connection: Connection,
+    operation: OpenOperation,
+    place: ObjectPlace,
+    pool: RowMapping,
+    snapshots: Sequence[RowMapping],
+) -> str:
+    """Copies of snapshots that were taken since; why one cannot be, in words."""
+    known = {row["snapshot_id"] for row in resources.copies_on(connection, place.id)}
+    for snapshot in snapshots:
+        if snapshot["id"] in known:
+            continue
+        space = space_of(pool, [snapshot])
+        if space and not replicas.grow(connection, operation.id, place.pool_id, space):
+            return _no_room(pool, f"for a copy of snapshot {snapshot['name']!r}")
+        resources.add_copy(connection, snapshot, place)
+        resources.set_copies(connection, place.id, [snapshot["id"]], allocated_bytes=space)
+    return ""
+
+
+def end_round(connection: Connection, operation: OpenOperation, step: EndRoundInput) -> RoundEnded:
+    """Keep what a round came to; its sync lets the replica go. Repeated: nothing more happens."""
+    if any(fence.id == step.replica for fence in claims.held(connection, operation.id)):
+        _keep(connection, operation, step)
+    if operation.kind != names.SYNC_REPLICA:
+        return RoundEnded()
+    return RoundEnded(wake=claims.release(connection, operation.id))
+
+
+def _keep(connection: Connection, operation: OpenOperation, step: EndRoundInput) -> None:
+    found = replicas.row(connection, step.replica)
+    _settle_copies(connection, found, step)
+    if _turned(found, step):
+        return
+    changes: dict[str, Any] = {"memory": step.memory.model_dump(mode="json"), "error": step.error[:2000]}
+    synced_at = step.synced_at or found["synced_at"]
+    if step.synced_at is not None:
+        source = resources.instance_place(connection, found["share_id"])
+        if step.memory.size == source.size < found["size"]:  # it was made smaller there by now
+            replicas.resize(connection, found, operation.id, source.size)
+        changes |= {"synced_at": step.synced_at, "moved_bytes": step.moved, "stale": ""}
+        changes["moved_seconds"] = None if step.whole else _seconds(found["synced_at"], step.synced_at)
+    elif step.fenced:
+        changes["stale"] = "" if step.memory.resync_stale else "kept"
+    stale = changes.get("stale", found["stale"])
+    fresh = synced_at is not None and now() - synced_at <= timedelta(seconds=found["loss"])
+    state = ReplicaState.IN_SYNC if fresh else ReplicaState.OUT_OF_SYNC
+    changes["state"] = (ReplicaState.ERROR if stale or step.error else state).value
+    replicas.note(connection, step.replica, **changes)
+
+
+def _turned(found: RowMapping, step: FollowReplicaInput | EndRoundInput) -> bool:
+    """Whether a promotion has turned the replica to another active instance since the round took up its memory.
+
+    What the round knows is about the one before: kept, it would hide what the promotion has noted.
+    """
+    noted = replicas.memory_of(found)
+    named_at = step.memory.named_at
+    if not noted.anew or noted.named_at is None or (named_at is not None and named_at >= noted.named_at):
+        return False
+    return noted.sync_points[-1] not in step.memory.sync_points
+
+
+def _seconds(before: datetime | None, after: datetime) -> int | None:
+    """The time between two rounds or looks that had everything; None for the first one."""
+    return None if before is None or after <= before else max(1, round((after - before).total_seconds()))
