@@ -108,14 +108,17 @@ FIELDS: dict[str, tuple[str, Any, str]] = {
 
 
 def _dump(world: World) -> dict[str, object]:
-    """All rows of all tables but the records of the operations themselves; of those that only grow, their number."""
+    """All rows of all tables but the records of operations and the clock, which notes refused decisions too.
+
+    Of tables that only grow it is the number of rows.
+    """
     with world.database.read() as connection:
         return {
             name: connection.execute(select(func.count()).select_from(table)).scalar_one()
             if name in GROWING
             else sorted(str(row) for row in connection.execute(select(table)).all())
             for name, table in SQLModel.metadata.tables.items()
-            if name != "operations"
+            if name not in ("operations", "pool_clock")
         }
 
 

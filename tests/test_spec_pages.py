@@ -17,6 +17,7 @@ from dsl.documents import (
     QosClassSpec,
     QuotaLimits,
     QuotaSpec,
+    ReplicaRules,
     ShareTypeSpec,
     SizeLimits,
     SnapshotPolicySpec,
@@ -40,7 +41,7 @@ ROOT = Path(__file__).parent.parent
 SPECS = ROOT / "specs"
 PAGES = (SPECS / "README.md", ROOT / "docs" / "specs.md")
 MODELS: tuple[type[BaseModel], ...] = (
-    *(ShareTypeSpec, Rule, Preference, Spread, SizeLimits, SnapshotRules),
+    *(ShareTypeSpec, Rule, Preference, Spread, SizeLimits, SnapshotRules, ReplicaRules),
     *(BackendSpec, PoolSpec, Reserved, QosBudget, PlacementSpec, SnapshotPolicySpec, SnapshotTurn),
     *(QuotaSpec, QuotaLimits, QosClassSpec),
     *(PlacementTestSpec, NamedRequest, PoolPicture, PoolChange, PlacedShare, Expectation),
@@ -117,10 +118,12 @@ def test_examples_in_specs_have_what_they_promise() -> None:
     """The types that other pages use, and one of each sort that is worth copying."""
     specs = load_specs([SPECS])
     types = specs.share_types
-    assert {"standard", "fast", "archive", "gold", "silver", "bronze", "spread", "compliance", "scratch"} == set(types)
+    classes = {"gold", "silver", "bronze", "spread", "replicated", "compliance", "scratch"}
+    assert {"standard", "fast", "archive", *classes} == set(types)
     assert {types[name].qos for name in ("gold", "silver", "bronze")} == {"gold", "silver", "bronze"}
     assert all(one.enforce == "best_effort" for one in specs.qos_classes.values()), "directories enforce nothing"
     assert types["spread"].spread is not None
+    assert types["replicated"].replicas == ReplicaRules(apart="zone", interval=60, loss=300)
     assert types["compliance"].retention > 5 * 365 * 86_400
     assert types["compliance"].snapshots.policy in specs.snapshot_policies
     assert (types["scratch"].retention, types["scratch"].snapshots.allowed) == (0, False)

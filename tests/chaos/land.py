@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from sqlalchemy import func, select
 from temporalio.client import Client, WorkflowHandle
 
@@ -24,11 +25,13 @@ from shareflow import names
 from shareflow.cli.workerprocess import WorkerProcess
 from shareflow.converter import data_converter
 from shareflow.server.devserver import DevServer, DevServerSettings
+from tests.drivers.btrfs_pools import btrfs_pool
 from tests.support.world import write_specs
 
 T = TypeVar("T")
 LIMITS = '{"heartbeat": 2, "retry": 0.3, "poll": 0.1, "turn": 3, "unserved": 30}'
 RECOVERY_SECONDS = 90
+DRIVERS = ("directory", pytest.param("btrfs", marks=pytest.mark.needs("driver-btrfs")))
 
 
 @dataclass
@@ -98,7 +101,7 @@ class Land:
                 select(tables.instances.c.object, tables.pools.c.name)
                 .join(tables.pools, tables.pools.c.id == tables.instances.c.pool_id)
                 .join(tables.shares, tables.shares.c.id == tables.instances.c.share_id)
-                .where(tables.shares.c.name == share)
+                .where(tables.shares.c.name == share, tables.instances.c.role == "active")
             ).one()
         return ObjectRef(pool=row.name, name=row.object)
 
@@ -126,7 +129,12 @@ class Land:
                     )
                 )
                 expected |= {(row.name, row.object): row.size for row in rows}
-            found += [f"orphan {key}" for key in present.keys() - expected.keys()]
+            kept = {
+                name
+                for memory in connection.execute(select(tables.replicas.c.memory)).scalars()
+                for name in memory["sync_points"]
+            }
+            found += [f"orphan {key}" for key in present.keys() - expected.keys() if key[1] not in kept]
             found += [f"ghost {key}" for key in expected.keys() - present.keys()]
             found += [f"half made {key}" for key in expected.keys() & present.keys() if not present[key].complete]
             found += [
@@ -156,12 +164,21 @@ class Land:
 
 
 @asynccontextmanager
-async def running_land(binary: Path, directory: Path, driver: str, pools: Mapping[str, Path]) -> AsyncIterator[Land]:
+async def running_land(
+    binary: Path,
+    directory: Path,
+    driver: str,
+    pools: Mapping[str, Path],
+    *,
+    types: Sequence[Mapping[str, Any]] = (),
+    namespace: str = "default",
+) -> AsyncIterator[Land]:
     """Server and worker on real storage; nothing is left behind."""
     specs = write_specs(
         directory / "specs",
         [
             {"kind": "ShareType", "name": "standard"},
+            *types,
             {
                 "kind": "Backend",
                 "name": "real",
@@ -175,7 +192,7 @@ async def running_land(binary: Path, directory: Path, driver: str, pools: Mappin
     url = f"sqlite:///{directory / 'inventory.db'}"
     server = DevServer(DevServerSettings(binary=binary, database=directory / "temporal.db"))
     await server.start()
-    arguments = ["--address", server.address, "--namespace", "default", "--database", url]
+    arguments = ["--address", server.address, "--namespace", namespace, "--database", url]
     arguments += ["--state-dir", str(state), "--specs", str(specs), "--limits", LIMITS]
     worker = WorkerProcess(arguments, directory / "ready", directory / "worker.log")
     database = Database(url)
@@ -187,10 +204,24 @@ async def running_land(binary: Path, directory: Path, driver: str, pools: Mappin
         database.close()
 
 
-async def settled(handle: WorkflowHandle[Any, Any], client: Client) -> str:
+@asynccontextmanager
+async def two_pools(
+    binary: Path, directory: Path, driver: str, *, types: Sequence[Mapping[str, Any]] = ()
+) -> AsyncIterator[Land]:
+    """Everything on one driver, with pools ``one`` and ``two``, and a worker that runs."""
+    with ExitStack() as stack:
+        pools = {"one": directory / "one", "two": directory / "two"}
+        if driver == "btrfs":
+            pools = {name: stack.enter_context(btrfs_pool(directory)) for name in pools}
+        async with running_land(binary, directory, driver, pools, types=types) as running:
+            await running.start_worker()
+            yield running
+
+
+async def settled(handle: WorkflowHandle[Any, Any], client: Client, *, seconds: float = RECOVERY_SECONDS) -> str:
     """How the operation ended, waiting for it through restarts of everything."""
     again = client.get_workflow_handle(handle.id)
-    async with asyncio.timeout(RECOVERY_SECONDS):
+    async with asyncio.timeout(seconds):
         while True:
             description = await again.describe(rpc_timeout=timedelta(seconds=5))
             if description.status is not None and description.status.name != "RUNNING":

@@ -6,7 +6,6 @@ import asyncio
 import os
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ from typing import Any
 import pytest
 
 from shareflow import names
-from tests.chaos.land import Land, running_land, settled
-from tests.drivers.btrfs_pools import btrfs_pool
+from tests.chaos.land import DRIVERS, Land, settled, two_pools
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
@@ -28,9 +26,35 @@ class Case:
     request: dict[str, Any]
     step: str
     purge: bool = False
+    needs: str = ""
 
 
+MOVE = {
+    "share": "home",
+    "to_pool": "two",
+    "preserve_snapshots": True,
+    "cutover_when": "immediately",
+    "grace": 0,
+    "verify": "full",
+}
 CASES = [
+    *(
+        Case(names.MIGRATE_SHARE, {**MOVE, "mode": "host"}, step)
+        for step in (
+            "backend.create_share",
+            "mover.copy",
+            "backend.create_snapshot",
+            "backend.fence",
+            "mover.verify",
+            "inventory.switch_share",
+            "inventory.end_cutover",
+            "backend.delete_share",
+        )
+    ),
+    *(
+        Case(names.MIGRATE_SHARE, {**MOVE, "mode": "driver"}, step, needs="btrfs")
+        for step in ("mover.receive", "backend.revert_share")
+    ),
     Case(names.CREATE_SHARE, {"name": "new", "size": "64 MiB"}, "backend.create_share"),
     Case(
         names.CREATE_SHARE_FROM_SNAPSHOT,
@@ -53,24 +77,19 @@ CASES = [
 MOMENTS = {"before": ("before_call", "before_commit"), "after": ("after_call", "after_commit")}
 
 
-@pytest.fixture(params=["directory", pytest.param("btrfs", marks=pytest.mark.needs("driver-btrfs"))])
+@pytest.fixture(params=DRIVERS)
 async def land(request: pytest.FixtureRequest, temporal_binary: Path, tmp_path: Path) -> AsyncIterator[Land]:
     """Everything on one driver, with a share that has content and two snapshots."""
-    with ExitStack() as stack:
-        pools = {"one": tmp_path / "one", "two": tmp_path / "two"}
-        if request.param == "btrfs":
-            pools = {name: stack.enter_context(btrfs_pool(tmp_path)) for name in pools}
-        async with running_land(temporal_binary, tmp_path, request.param, pools) as running:
-            await running.start_worker()
-            await running.run(names.CREATE_SHARE, {"name": "home", "size": "128 MiB", "pool": "one"})
-            await running.run(names.CREATE_SHARE, {"name": "spare", "size": "64 MiB"})
-            write(running.path("home"), 1)
-            await running.run(names.CREATE_SNAPSHOT, {"share": "home", "name": "s1"})
-            write(running.path("home"), 2)
-            await running.run(names.CREATE_SNAPSHOT, {"share": "home", "name": "s2"})
-            write(running.path("home"), 3)
-            await running.worker.stop()
-            yield running
+    async with two_pools(temporal_binary, tmp_path, request.param) as running:
+        await running.run(names.CREATE_SHARE, {"name": "home", "size": "128 MiB", "pool": "one"})
+        await running.run(names.CREATE_SHARE, {"name": "spare", "size": "64 MiB"})
+        write(running.path("home"), 1)
+        await running.run(names.CREATE_SNAPSHOT, {"share": "home", "name": "s1"})
+        write(running.path("home"), 2)
+        await running.run(names.CREATE_SNAPSHOT, {"share": "home", "name": "s2"})
+        write(running.path("home"), 3)
+        await running.worker.stop()
+        yield running
 
 
 def write(root: Path, version: int) -> None:
@@ -83,11 +102,13 @@ def write(root: Path, version: int) -> None:
 
 
 @pytest.mark.parametrize("moment", sorted(MOMENTS))
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind}-{case.step}")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind}-{case.request.get('mode', '')}-{case.step}")
 async def test_worker_then_server_killed_in_the_middle_and_the_operation_ends_by_itself(
     land: Land, case: Case, moment: str
 ) -> None:
     """After SIGKILL of the worker at a fault point and of the server right after, everything holds without help."""
+    if case.needs not in ("", land.driver_name):
+        pytest.skip(f"only driver {case.needs} does that")
     point = next(
         f"{case.step}.{name}"
         for name in MOMENTS[moment]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.processes import Up, end, fake_specs
+from tests.support.quick import quick_directory
 
 
 @pytest.fixture
@@ -20,11 +21,11 @@ def own_up(tmp_path: Path, temporal_binary: Path) -> Iterator[Up]:
 
 
 @pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory, temporal_binary: Path) -> Iterator[Up]:
+def up(temporal_binary: Path) -> Iterator[Up]:
     """One for all tests of a module."""
     assert temporal_binary.exists()
-    directory = tmp_path_factory.mktemp("up")
-    shared = Up(directory / "state", fake_specs(directory))
-    shared.start()
-    yield shared
-    end(shared)
+    with quick_directory() as directory:
+        shared = Up(directory / "state", fake_specs(directory))
+        shared.start()
+        yield shared
+        end(shared)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
@@ -14,9 +15,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psutil
 
+from shareflow.cli import main as cli
 from tests.support.world import write_specs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -110,10 +113,18 @@ class Up:
         """Everything that it has printed."""
         return self.log.read_text(encoding="utf-8")
 
-    def run(self, *arguments: str, timeout: float = 60) -> Done:
-        """Run a command against it."""
+    def run(self, *arguments: str) -> Done:
+        """Run a command against it, in this process: starting Python for each takes longer than most of them do."""
         assert self.facts is not None
-        return run(*arguments, timeout=timeout, env={"TEMPORAL_ADDRESS": self.facts["address"]})
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            patch.dict(os.environ, {**environment(), "TEMPORAL_ADDRESS": self.facts["address"]}, clear=True),
+            patch.object(sys, "stdin", io.StringIO()),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            code = cli.run(arguments)
+        return Done(code, out.getvalue(), err.getvalue())
 
     def json(self, *arguments: str) -> Any:
         """Run a command that succeeds; its JSON."""
@@ -157,6 +168,12 @@ def fake_specs(directory: Path) -> Path:
     """Specs of a fake array on disk whose snapshots take a few seconds."""
     documents: Sequence[Mapping[str, Any]] = (
         {"kind": "ShareType", "name": "standard", "description": "anything", "retention": "7 d"},
+        {
+            "kind": "ShareType",
+            "name": "pair",
+            "description": "two copies",
+            "replicas": {"apart": "zone", "interval": "2 s", "loss": "1 m"},
+        },
         {
             "kind": "QosClass",
             "name": "gold",

@@ -86,11 +86,77 @@ def test_quality_of_service_of_a_share(up: Up, home: str) -> None:
     assert [one["name"] for one in up.json("qos", "list")] == ["gold"]
 
 
+def test_share_is_migrated_with_commands(up: Up, home: str) -> None:
+    """Planned, started, watched, held up, limited, cut over; every step with its answer and exit code."""
+    plan = up.run("share", "migrate", home, "--to", "p2", "--dry-run")
+    assert plan.code == exits.OK, plan.err
+    lines = [" ".join(line.split()) for line in plan.out.splitlines() if line]
+    assert "to slow/p2" in lines
+    assert {line.split()[0] for line in lines} >= {"writable", "preserve_metadata", "preserve_snapshots"}
+    started = up.json("share", "migrate", home, "--to", "b", "--grace", "0", "--request-id", f"m-{home}")
+    assert (started["phase"], started["migration"]["destination"]) == ("catching-up", "slow/p2")
+    operation = f"default:m-{home}"
+    shown = up.run("op", "show", operation).out
+    assert "slow/p1 to slow/p2" in shown
+    assert f"shareflow op set-bandwidth {operation} '50 MiB/s'" in shown
+    assert up.json("op", "set-bandwidth", operation, "5 MiB/s")["answer"] == "5 MiB/s"
+    nonsense = up.run("op", "set-bandwidth", operation, "quick")
+    assert (nonsense.code, nonsense.err.startswith("error[SF100]: bandwidth: ")) == (exits.USAGE, True)
+    assert up.run("op", "set-bandwidth", operation, "none").out == f"operation {operation}: no limit\n"
+    early = up.run("op", "end-grace", operation)
+    assert (early.code, early.err.startswith("error[SF108]: ")) == (exits.FAILED, True)
+    assert up.run("op", "pause", operation).code == exits.OK
+    until(lambda: up.json("op", "show", operation)["status"]["phase"] == "paused", 20)
+    held = up.run("op", "cutover", operation)
+    assert (held.code, "help: send resume first" in held.err) == (exits.FAILED, True)
+    assert up.run("op", "resume", operation).code == exits.OK
+    assert up.run("op", "cutover", operation).code == exits.OK
+    watched = up.run("op", "watch", operation)
+    assert watched.code == exits.OK, watched.err
+    assert watched.out.splitlines()[-1].split() == ["operation", operation]
+    assert up.json("share", "show", home)["pool"] == "p2"
+    late = up.run("op", "cutover", operation)
+    assert (late.code, late.err.startswith("error[SF108]: ")) == (exits.FAILED, True)
+
+
+def test_migration_is_given_up_with_a_command(up: Up, home: str) -> None:
+    """Whoever watches it learns that it was cancelled; the share is where it was."""
+    started = up.run("share", "migrate", home, "--to", "p2", "--no-wait")
+    operation = started.out.strip()
+    assert up.run("op", "cancel-migration", operation).code == exits.OK
+    assert up.run("op", "watch", operation).code == exits.CANCELLED
+    assert up.json("share", "show", home)["pool"] == "p1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--to", "nowhere"), exits.USAGE, "is no pool, backend or zone"),
+        (("--to", "p1"), exits.USAGE, "already"),
+        (("--to", "p2", "--bandwidth", "quick"), exits.USAGE, "is not a rate"),
+        (("--to", "p2", "--to-zone", "b"), exits.USAGE, "together"),
+        (("--window-from", "2030-01-01T00:00Z"), exits.USAGE, "a window has two ends"),
+        (("--window-from", "2001-01-01T00:00Z", "--window-until", "2001-01-02T00:00Z"), exits.USAGE, "is over"),
+        (("--cutover", "--cutover-when", "manual"), exits.USAGE, "contradicts"),
+        (("--to", "p2", "--nondisruptive"), exits.FAILED, "nondisruptive cannot be promised"),
+    ],
+)
+def test_migration_that_cannot_be_is_refused(
+    up: Up, home: str, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    """One line says what is wrong and one what to do; the share stays as it was."""
+    done = up.run("share", "migrate", home, *arguments)
+    assert done.code == code, done.err
+    assert words in done.err.splitlines()[0]
+    assert done.out == ""
+    assert up.json("share", "show", home)["status"] == "available"
+
+
 def test_other_views(up: Up, home: str) -> None:
     """Pools, types, quota, findings, audit and placement print tables and JSON."""
     assert {pool["name"] for pool in up.json("pool", "list")} == {"p1", "p2"}
     assert "slow/p1" in up.run("pool", "list").out
-    assert [kind["name"] for kind in up.json("type", "list")] == ["standard"]
+    assert [kind["name"] for kind in up.json("type", "list")] == ["pair", "standard"]
     assert up.json("quota", "show")["bytes_used"] >= 2**30
     assert "no limit" in up.run("quota", "show").out
     assert up.run("findings").code == exits.OK

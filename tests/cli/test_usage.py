@@ -41,10 +41,13 @@ def test_every_command_of_the_product_is_there() -> None:
     """The list of commands only grows."""
     words = {" ".join(path) for path in command_paths()}
     shares = (
-        "list show create create-from-snapshot snapshot delete-snapshot snapshots revert resize qos delete restore "
-        "forget"
+        "list show create create-from-snapshot snapshot delete-snapshot snapshots revert resize qos migrate retype "
+        "delete restore forget"
     )
-    operations = "list show watch cancel restore purge-now extend-retention retry-now"
+    operations = (
+        "list show watch cancel restore purge-now extend-retention retry-now cutover cancel-migration pause resume "
+        "set-bandwidth end-grace"
+    )
     others = {
         "up",
         "demo",
@@ -53,9 +56,18 @@ def test_every_command_of_the_product_is_there() -> None:
         "findings",
         "audit",
         "pool list",
+        "pool drain",
+        "pool evacuate",
         "type list",
         "qos list",
         "quota show",
+        "replica list",
+        "replica create",
+        "replica resync",
+        "replica promote",
+        "replica delete",
+        "backend failover",
+        "backend failback",
     }
     specs = {
         f"spec {word}"

@@ -6,9 +6,9 @@ import pytest
 
 import shareflow
 from shareflow import names
-from shareflow.client import kebab, request_digest
 from shareflow.contracts.operations import CreateShareInput
 from shareflow.server.devserver import DevServer
+from shareflow.starting import kebab, request_digest
 from tests.support.world import World
 
 

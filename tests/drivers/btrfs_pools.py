@@ -11,6 +11,7 @@ from pathlib import Path
 from drivers.btrfs import ioctls
 from drivers.errors import DriverError
 from drivers.tools import run
+from tests.support.quick import quick_directory
 
 GIB = 2**30
 
@@ -22,13 +23,15 @@ def btrfs_pool(folder: Path, size: int = 2 * GIB) -> contextlib.AbstractContextM
 
 @contextlib.contextmanager
 def loop_mount(folder: Path, size: int, kind: str, options: str = "noatime") -> Iterator[Path]:
-    """A mounted file system of ``size`` bytes (sparse) below ``folder``. Unmounted and gone at the end."""
-    image, mount = folder / f"{uuid.uuid4().hex}.img", folder / f"{kind}-{uuid.uuid4().hex[:8]}"
+    """A mounted file system of ``size`` bytes (sparse) at a place below ``folder``. Unmounted and gone at the end."""
+    mount = folder / f"{kind}-{uuid.uuid4().hex[:8]}"
     mount.mkdir(parents=True)
-    with image.open("wb") as stream:
-        stream.truncate(size)
     with contextlib.ExitStack() as undo:
-        undo.callback(image.unlink)
+        # A folder that is a file system of its own is one whose room the test takes away from the device.
+        place = folder if os.path.ismount(folder) else undo.enter_context(quick_directory())
+        image = place / f"{uuid.uuid4().hex}.img"
+        with image.open("wb") as stream:
+            stream.truncate(size)
         loop = run(["losetup", "--find", "--show", "--", image], timeout=30).stdout.strip()
         undo.callback(run, ["losetup", "--detach", loop], timeout=30)
         run([f"mkfs.{kind}", "-q", "--", loop], timeout=60)

@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 
 from drivers import crash
-from drivers.contract import AccessMode, ObjectKind, ObjectRef
+from drivers.contract import AccessMode, ObjectKind, ObjectRef, SupportsTransfer
 from drivers.recorded import RecordedDriver, places
 from tests.drivers.bed import POOL, SIZE, Bed, call, content, done, killed_at, occurrences, ref, watched, write
 
@@ -42,6 +42,7 @@ class Operation:
     """One call, what must hold after a kill in it, and what must hold when it was made again."""
 
     exchange = True
+    transfers = False
 
     def ready(self, driver: RecordedDriver, scene: Scene) -> None:
         """What must be there before the call, besides the scene."""
@@ -150,6 +151,21 @@ class RevertReadOnly(Revert):
     mode = AccessMode.RO
 
 
+class Receive(Create):
+    """A snapshot comes from another pool, or from this one."""
+
+    transfers = True
+
+    def act(self, driver: RecordedDriver, scene: Scene) -> None:
+        assert isinstance(driver, SupportsTransfer)
+        there = partial(driver.receive_snapshot, driver, scene.snapshot, scene.target, scene.share)
+        done(lambda: there(call("target")))
+
+    def after(self, driver: RecordedDriver, scene: Scene) -> None:
+        Operation.after(self, driver, scene)
+        assert content(driver, scene.target) == OLD
+
+
 class Resize(Operation):
     """A share grows."""
 
@@ -248,7 +264,7 @@ class DeleteSnapshot(Operation):
 
 OPERATIONS: tuple[type[Operation], ...] = (
     Create, Snapshot, Clone, Revert, RevertWithoutExchange, RevertClosed, RevertReadOnly, Resize, Shrink, Close, Open,
-    CloseWithoutExchange, OpenWithoutExchange, ReadOnly, ReadOnlyFromClosed, DeleteShare, DeleteSnapshot,
+    CloseWithoutExchange, OpenWithoutExchange, ReadOnly, ReadOnlyFromClosed, DeleteShare, DeleteSnapshot, Receive,
 )  # fmt: skip
 
 
@@ -264,7 +280,7 @@ def windows_of(bed: Bed, operation: Operation) -> list[tuple[str, int]]:
     operation.ready(driver, scene)
     with watched(passed):
         operation.act(driver, scene)
-    return occurrences(passed, first_only="inline_limit" in bed.options)
+    return occurrences(passed, first_only="inline_limit" in bed.options or operation.transfers)
 
 
 def acted(operation: Operation, bed: Bed, scene: Scene) -> None:
@@ -290,7 +306,10 @@ def assert_whole(bed: Bed, driver: RecordedDriver, expected: set[ObjectRef]) -> 
 def operation(request: pytest.FixtureRequest, make_bed: MakeBed, monkeypatch: pytest.MonkeyPatch) -> Operation:
     """Each operation that this driver can do."""
     chosen: Operation = request.param()
-    modes = make_bed().open().capabilities().access_modes
+    able = make_bed().open().capabilities()
+    if chosen.transfers and not able.transfer:
+        pytest.skip("the driver does not exchange snapshots")
+    modes = able.access_modes
     for mode in (getattr(chosen, "mode", AccessMode.RW), getattr(chosen, "before", AccessMode.RW)):
         if mode not in modes:
             pytest.skip(f"the driver has no mode {mode}")
@@ -315,12 +334,16 @@ def test_killed_in_any_window_and_made_again_has_its_effect_once(make_bed: MakeB
         bed.close()
 
 
-@pytest.mark.parametrize("kind", [Create, Snapshot, Clone, Revert, RevertWithoutExchange, Close, CloseWithoutExchange])
+@pytest.mark.parametrize(
+    "kind", [Create, Snapshot, Clone, Revert, RevertWithoutExchange, Close, CloseWithoutExchange, Receive]
+)
 def test_killed_in_any_window_and_deleted_leaves_nothing(
     make_bed: MakeBed, kind: type[Operation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a killed call left is removed by deleting its objects, by another operation, in another process."""
     operation = kind()
+    if operation.transfers and not make_bed().open().capabilities().transfer:
+        pytest.skip("the driver does not exchange snapshots")
     if not operation.exchange:
         monkeypatch.setattr(places, "exchange", no_exchange)
     for window, occurrence in windows_of(make_bed(), operation):
@@ -361,9 +384,20 @@ def test_every_window_is_passed(make_bed: MakeBed, monkeypatch: pytest.MonkeyPat
     passed: list[str] = []
     with watched(passed):
         make_bed().open().create_share(ref(), SIZE, call())
-    for kind in (Create, Clone, Revert, RevertWithoutExchange, Resize, Close, DeleteShare):
+    transfers = bool(make_bed().open().capabilities().transfer)
+    kinds = (
+        Create,
+        Clone,
+        Revert,
+        RevertWithoutExchange,
+        Resize,
+        Close,
+        DeleteShare,
+        *([Receive] if transfers else []),
+    )
+    for kind in kinds:
         with monkeypatch.context() as patch:
             if not kind.exchange:
                 patch.setattr(places, "exchange", no_exchange)
             passed += [name for name, _ in windows_of(make_bed(), kind())]
-    assert set(passed) == set(crash.WINDOWS)
+    assert set(passed) == {name for name in crash.WINDOWS if transfers or not name.startswith("receive.")}

@@ -25,16 +25,36 @@ def mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield mount
 
 
+@pytest.fixture(scope="module")
+def other_mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Another file system, with which snapshots are exchanged."""
+    with btrfs_pool(tmp_path_factory.mktemp("btrfs-other")) as mount:
+        yield mount
+
+
 @pytest.fixture
-def driver_under_test(mount: Path, tmp_path: Path) -> Iterator[DriverUnderTest]:
-    """Two pools in directories of the file system; no subvolume is left at the end."""
-    pools = []
-    for name in ("p1", "p2"):
-        root = mount / f"{name}-{uuid.uuid4().hex}"
-        root.mkdir()
-        pools.append(PoolConfig(name, {"path": str(root)}, {"media": "ssd"}))
-    config = BackendConfig("btrfs-1", f"conformance-{uuid.uuid4()}", pools, tmp_path)
-    target = DriverUnderTest(BtrfsDriver, config, client=ExportClient)
+def driver_under_test(mount: Path, other_mount: Path, tmp_path: Path) -> Iterator[DriverUnderTest]:
+    """Two pools in directories of a file system, one on another; no subvolume is left at the end."""
+    deployment = f"conformance-{uuid.uuid4()}"
+    peer = under_test(BackendConfig("btrfs-2", deployment, pools_on(other_mount, "p1"), tmp_path / "peer"))
+    target = under_test(BackendConfig("btrfs-1", deployment, pools_on(mount, "p1", "p2"), tmp_path), peer)
     yield target
     target.close()
     assert subvolumes(mount) == []
+    assert subvolumes(other_mount) == []
+
+
+def under_test(config: BackendConfig, peer: DriverUnderTest | None = None) -> DriverUnderTest:
+    """The driver on these pools."""
+    config.state_dir.mkdir(exist_ok=True)
+    return DriverUnderTest(BtrfsDriver, config, client=ExportClient, peer=peer)
+
+
+def pools_on(mount: Path, *names: str) -> list[PoolConfig]:
+    """Pools in fresh directories of a file system."""
+    pools = []
+    for name in names:
+        root = mount / f"{name}-{uuid.uuid4().hex}"
+        root.mkdir()
+        pools.append(PoolConfig(name, {"path": str(root)}, {"media": "ssd"}))
+    return pools

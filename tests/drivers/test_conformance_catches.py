@@ -15,7 +15,7 @@ from drivers.conformance import DriverUnderTest
 from drivers.conformance.__main__ import main
 from drivers.contract import BackendConfig, PoolConfig
 from drivers.fake import FakeClient, FakeDriver, fake_array, forget_array
-from tests.drivers import wrong_qos
+from tests.drivers import wrong_qos, wrong_transfers
 from tests.drivers.wrong_drivers import wrong_drivers
 
 SUITE = Path(drivers.conformance.suite.__file__)
@@ -23,7 +23,7 @@ ROOT = SUITE.parents[2]
 POOLS = (PoolConfig("p1", {"capacity": "1 GiB"}, {"media": "ssd"}), PoolConfig("p2"))
 QUIET = (
     "-c", "/dev/null", "-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:asyncio", "-p", "no:timeout",
-    "-p", "no:xdist", "-p", "no:faulthandler", "-p", "no:logging",
+    "-p", "no:xdist", "-p", "no:faulthandler", "-p", "no:logging", "-p", "no:unraisableexception",
 )  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def run_suite(driver: Any, client: Any, options: dict[str, object], tmp_path: Pa
 
 def test_wrong_drivers_of_every_module_are_tried() -> None:
     """They are found as subclasses, wherever they are written."""
-    assert wrong_qos.AddsLimits in wrong_drivers()
+    assert {wrong_qos.AddsLimits, wrong_transfers.TakesAnyBase} <= set(wrong_drivers())
 
 
 @pytest.mark.parametrize("driver", wrong_drivers(), ids=lambda driver: driver.__name__)

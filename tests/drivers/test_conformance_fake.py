@@ -13,7 +13,7 @@ from drivers.conformance.suite import *  # noqa: F403 - this is how the suite is
 from drivers.contract import BackendConfig, PoolConfig
 from drivers.fake import FakeClient, FakeDriver, disk_array, fake_array, forget_array
 
-SLOW = {f"{verb}_seconds": 0.015 for verb in ("snapshot", "clone", "revert", "delete")}
+SLOW = {f"{verb}_seconds": 0.015 for verb in ("snapshot", "clone", "revert", "delete", "receive")}
 POOLS = (PoolConfig("p1", {"capacity": "1 GiB"}, {"media": "ssd", "zones": ("a", "b")}), PoolConfig("p2"))
 
 
@@ -29,8 +29,13 @@ def driver_under_test(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
     state_dir = tmp_path / "state"
     state_dir.mkdir()
     config = BackendConfig("fake-1", deployment, POOLS, state_dir, options)
-    yield DriverUnderTest(FakeDriver, config, client=FakeClient)
+    peer = BackendConfig("fake-2", deployment, POOLS, state_dir)
+    yield DriverUnderTest(
+        FakeDriver, config, client=FakeClient, peer=DriverUnderTest(FakeDriver, peer, client=FakeClient)
+    )
     array = disk_array(tmp_path / "array") if store == "disk" else fake_array(deployment, "fake-1")
-    found = [*array.ledger.verify_snapshots(), *array.ledger.audit(), *array.violations()]
-    forget_array(array)
+    found = []
+    for each in (array, fake_array(deployment, "fake-2")):
+        found += [*each.ledger.verify_snapshots(), *each.ledger.audit(), *each.violations()]
+        forget_array(each)
     assert found == []

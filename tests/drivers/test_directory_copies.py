@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from drivers.posix import allocated_bytes
 from drivers.recorded import RecordedDriver
 from tests.drivers.bed import MIB, SIZE, Bed, call, done, finish, in_child, ref
 from tests.drivers.btrfs_pools import btrfs_pool, loop_mount
+from tests.mover.trees import processes_of
 
 SLOW = {"inline_limit": 0, "bandwidth": "4 MiB"}
 
@@ -103,19 +105,13 @@ def test_copy_whose_process_is_killed_goes_on_with_the_same_call(bed: Bed) -> No
     killed = False
     while not killed:
         assert time.monotonic() < deadline
-        for process in children_of(os.getpid()):
-            if str(job).encode() in Path(f"/proc/{process}/cmdline").read_bytes():
-                os.kill(process, signal.SIGKILL)
-                killed = True
+        for process in processes_of(job):
+            os.kill(process, signal.SIGKILL)
+            killed = True
         time.sleep(0.01)
     assert driver.clone_snapshot(snapshot, clone, 64 * MIB, call("c")).state is JobState.RUNNING
     done(lambda: driver.clone_snapshot(snapshot, clone, 64 * MIB, call("c")))
     assert compare_trees(driver.data_path(snapshot), driver.data_path(clone)) == []
-
-
-def children_of(parent: int) -> list[int]:
-    """Process ids of the direct children."""
-    return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
 
 
 def test_killed_worker_is_no_loss_the_next_one_finds_the_copy(bed: Bed) -> None:
@@ -326,6 +322,31 @@ def test_pool_without_room_for_a_copy_is_left_as_it_was(small_bed: Bed, *, inlin
     assert compare_trees(driver.data_path(share), driver.data_path(snapshot)) == []
     done(lambda: driver.delete_snapshot(snapshot, call("d")))
     assert small_bed.residue() == []
+
+
+@pytest.mark.needs("driver-btrfs")
+@pytest.mark.parametrize("mode", [AccessMode.RW, AccessMode.NONE])
+def test_share_goes_from_a_file_system_that_has_no_block_left(tmp_path: Path, mode: AccessMode) -> None:
+    """Not even for the record of its deletion: what is asked to go makes the room. Another share keeps its files."""
+    (tmp_path / "full").mkdir()
+    (tmp_path / "state").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=80M", "tmpfs", tmp_path / "full"], check=True)
+    bed = Bed(DirectoryDriver, tmp_path / "full", tmp_path / "state")
+    try:
+        driver = bed.open()
+        share, other = share_with(driver, 8 * MIB, 4), share_with(driver, MIB)
+        driver.set_access_mode(share, mode, call("m"))
+        with pytest.raises(OSError, match="space"):
+            (driver.data_path(other) / "rest").write_bytes(os.urandom(80 * MIB))
+        before = allocated_bytes(driver.data_path(other))
+        done(lambda: driver.delete_share(share, call("d")))
+        assert driver.observe(share) is None
+        assert allocated_bytes(driver.data_path(other)) == before
+        done(lambda: driver.delete_share(other, call("e")))
+        assert bed.residue() == []
+    finally:
+        bed.close()
+        subprocess.run(["umount", "-l", tmp_path / "full"], check=True)
 
 
 @pytest.mark.needs("driver-btrfs")

@@ -382,7 +382,7 @@ def test_rule_that_could_never_work_is_refused(world: World, wrong: dict[str, ob
 def test_every_verb_can_be_scripted(world: World) -> None:
     """The list of verbs is the contract's."""
     share, snapshot, call, driver = ref(), ref(), world.call(), world.driver
-    calls = {
+    calls: dict[str, Callable[[], object]] = {
         "create_share": lambda: driver.create_share(share, MIB, call),
         "resize_share": lambda: driver.resize_share(share, MIB, call),
         "set_access_mode": lambda: driver.set_access_mode(share, AccessMode.RW, call),
@@ -399,6 +399,11 @@ def test_every_verb_can_be_scripted(world: World) -> None:
         "revert_share": lambda: driver.revert_share(share, snapshot, call),
         "data_path": lambda: driver.data_path(share),
         "pools": driver.pools,
+        "find_writers": lambda: driver.find_writers(share),
+        "receive_snapshot": lambda: driver.receive_snapshot(driver, snapshot, ref(), share, call),
+        "send_snapshot": lambda: driver.receive_snapshot(driver, snapshot, ref(), share, call),
+        "is_unchanged": lambda: driver.is_unchanged(share, snapshot),
+        "changed_bytes": lambda: driver.changed_bytes(share, snapshot),
     }
     assert set(calls) == set(VERBS)
     for verb, attempt in calls.items():

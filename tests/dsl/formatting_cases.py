@@ -96,6 +96,7 @@ CASES: dict[str, tuple[str, str]] = {
     ),
     "block with its own indentation": ("a: |4-\n      two deep\n    one\n", "a: |2-\n    two deep\n  one\n"),
     "block that the file ends in": ("a: |\n   no line break", "a: |-\n  no line break\n"),
+    "rule in a block without a line": ("x: 1\nrequire: |+\n", "x: 1\nrequire: |+\n"),
     "block of spaces": ("a: >+\n\n     \n\nb: 1\n", "a: >+\n\n\n\nb: 1\n"),
     "keys over several lines": ("? |\n  a\n  b\n: 1\n? c\n: 2\n", '"a\\nb\\n": 1\nc: 2\n'),
     "wide characters": ("größe:   東京 # \N{ROCKET}\n", "größe: 東京  # \N{ROCKET}\n"),

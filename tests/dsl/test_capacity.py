@@ -11,7 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsl.capacity import GIB, UNKNOWN, Amount, PoolFigures, Purpose, SpaceRequest, fits, kept_back, measure, pool_limit
+from dsl.capacity import (
+    GIB,
+    UNKNOWN,
+    Amount,
+    PoolFigures,
+    Purpose,
+    SpaceRequest,
+    fits,
+    headroom,
+    kept_back,
+    measure,
+    phrases,
+    pool_limit,
+)
+from shareflow.contracts.units import format_size
 
 OBSERVED = json.loads((Path(__file__).parent / "capacity_observed.json").read_text(encoding="utf-8"))
 
@@ -61,6 +75,16 @@ def test_verdict_is_that_of_manila(case: list[Any]) -> None:
             PoolFigures(100 * GIB, 10 * GIB, 96 * GIB, reserved_extend_percent=5, over_subscription=2, thin=True),
             SpaceRequest(12 * GIB, Purpose.EXTEND),
             "10 GiB free - 5 % of 100 GiB reserved x 2; 12 GiB requested, lacks 2 GiB",
+        ),
+        (
+            PoolFigures(GIB, 179 * 2**20, over_subscription=50, thin=True),
+            SpaceRequest(GIB),
+            "179 MiB free, in whole GiB 0 x 50; 1 GiB requested, lacks 1 GiB",
+        ),
+        (
+            PoolFigures(100 * GIB, 20 * GIB + GIB // 2, reserved_percent=10),
+            SpaceRequest(12 * GIB),
+            "20.50 GiB free - 10 % of 100 GiB reserved, in whole GiB 10; 12 GiB requested, lacks 2 GiB",
         ),
         (
             PoolFigures(UNKNOWN, 5 * GIB),
@@ -128,6 +152,35 @@ def test_no_figures_make_it_fail(pool: PoolFigures, request_: SpaceRequest) -> N
     assert tuple(measure(pool, request_)) == verdict[:5]
     if not verdict.fits and verdict.room is not None:
         assert verdict.room < 0
+
+
+@given(
+    st.builds(
+        PoolFigures,
+        total=st.integers(1, 2**50) | amounts,
+        free=st.integers(0, 2**50) | amounts,
+        provisioned=st.integers(0, 2**51) | amounts,
+        reserved_percent=st.fractions(0, 100),
+        over_subscription=st.fractions(1, 10) | st.integers(0, 3),
+        thin=st.booleans(),
+    ),
+    st.sampled_from(Purpose),
+    st.booleans(),
+    st.integers(1, 2**40),
+    st.integers(-2, 2),
+)
+def test_what_is_sure_to_fit_fits_with_the_same_room_and_the_same_words(
+    pool: PoolFigures, purpose: Purpose, thin: bool, size: int, beside: int
+) -> None:
+    """Also at the very edge of what is sure, for whole GiB and for bytes."""
+    sure, _ = headroom(pool, SpaceRequest(size, purpose, thin))
+    for asked in (size, max(sure + beside, 1), max(sure // GIB * GIB, GIB)):
+        request = SpaceRequest(asked, purpose, thin)
+        sure, left = headroom(pool, request)
+        if asked <= sure:
+            before, after = phrases(pool, request)
+            words = f"{before}{format_size(asked)}{after}{format_size(left - asked)}"
+            assert (True, left - asked, words) == (fits(pool, request).fits, *fits(pool, request)[4:])
 
 
 @pytest.mark.parametrize(("total", "ratio"), [(-1, 1), (1, Fraction(1, 2))])

@@ -16,6 +16,7 @@ from dsl.formatting import expressions, format_text
 from dsl.formatting.order import ordered, shape_of
 from dsl.problems import Source, SpecProblems
 from dsl.yaml_tree import load, parse, to_plain
+from tests.dsl.expressions.trees import tree
 from tests.dsl.formatting_cases import CASES, HEAD
 from tests.dsl.yaml_texts import files
 
@@ -24,8 +25,16 @@ FILES = sorted([*ROOT.glob("specs/**/*.yaml"), *ROOT.glob("tests/dsl/**/*.yaml")
 
 
 def _plain(text: str) -> list[object]:
-    """What a text says."""
-    return [to_plain(node) for node in load(text)]
+    """What a text says; rules by their trees."""
+    return [_said(to_plain(node), ()) for node in load(text)]
+
+
+def _said(value: object, path: tuple[str, ...]) -> object:
+    if isinstance(value, dict):
+        return {key: _said(inner, (*path, str(key))) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_said(inner, (*path, "*")) for inner in value]
+    return tree(value) if isinstance(value, str) and expressions.is_expression(path) else value
 
 
 def _is_yaml(text: str) -> bool:
@@ -167,7 +176,7 @@ def test_every_kind_has_an_order(kind: str) -> None:
 
 
 def test_expressions_go_through_their_hook(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A rule in `require` is formatted where it is one line of text; other values are not touched."""
+    """A rule in `require` is formatted, in one line or in a block; other values are not touched."""
     monkeypatch.setattr(expressions, "format_expression", lambda text: " ".join(text.split()))
     before = HEAD + (
         'description: a   b\nrequire:\n  - pool.x   ==   5 # c\n  - \'pool.m  == "ssd"\'\n  - "pool.n   >   5"\n'
@@ -175,7 +184,7 @@ def test_expressions_go_through_their_hook(monkeypatch: pytest.MonkeyPatch) -> N
     )
     assert format_text(before) == HEAD + (
         'description: a   b\nrequire:\n  - pool.x == 5  # c\n  - pool.m == "ssd"\n  - pool.n > 5\n'
-        "  - |\n    pool.o   >   5\n"
+        "  - |\n    pool.o > 5\n"
     )
     assert format_text(HEAD + "require: ['a,   b']\n") == HEAD + 'require: ["a, b"]\n'
     assert format_text(HEAD + "require:\n  - 'a:   \"b\"'\n") == HEAD + "require:\n  - 'a: \"b\"'\n"

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import dsl
 from dsl.problems import Problem, Source, SpecProblems
 from dsl.reading import read_document
+from dsl.spec_set import read_sources
 from dsl.yaml_tree import decode, load, parse
 
 SPECS = [path.read_text() for path in sorted((Path(dsl.__file__).parent.parent / "specs").glob("*.yaml"))]
@@ -53,14 +54,13 @@ def _read(text: str) -> None:
     begun = time.process_time()
     source = Source("x.yaml", text)
     parsed = parse(source)
-    problems = list(parsed.problems)
-    for node in parsed.documents:
-        document = read_document(node, source)
-        if isinstance(document, list):
-            assert document
-            problems += document
-        else:
-            assert len(document.version) == 12
+    specs, problems = read_sources([source])
+    alone = [read_document(node, source) for node in parsed.documents]
+    for document in alone:
+        assert document if isinstance(document, list) else len(document.version) == 12
+    broken = bool(parsed.problems) or any(isinstance(document, list) for document in alone)
+    assert specs is None or not broken, "a set with a mistake is refused"
+    assert all(problem in problems for problem in parsed.problems[:50]), "a mistake hides none of another kind"
     rendered = SpecProblems(problems).render()
     assert all(ch == "\n" or ch.isprintable() for ch in rendered)
     for problem in problems:
@@ -131,6 +131,7 @@ KEYS = [
     "limits",
     "retention",
     "snapshots",
+    "replicas",
     "zones",
     "pools",
     "options",

@@ -421,6 +421,7 @@ def test_what_is_explained_later_is_what_was_decided(
         assert verdict.kept == (not enforced)
         if enforced:
             assert verdict.first_failed == verdict.rules[enforced[0]]
+    assert [(verdict.kept, verdict.reason) for verdict in eager.verdicts] == lazy.reasons == eager.reasons
     assert eager.explanation() == text
     assert eager.summary() == summary
     assert eager.to_json() == lazy.to_json()

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dsl.attributes import schema_of
 from dsl.decision import Kind
 from dsl.documents import BackendSpec, QosClassSpec, ShareTypeSpec
-from dsl.placement import PlacementRequest, PoolView, place
+from dsl.placement import Language, PlacementRequest, PoolView, Surroundings, place
+from dsl.pool_picture import readable
 from dsl.problems import Source
 from dsl.qos import FORMS, NO_FLOORS, Budget, Floors, PoolQos, QosKeys
 from dsl.qos.check import ENFORCED
@@ -185,6 +187,57 @@ def test_pool_takes_floors_to_the_last_of_its_budget() -> None:
     assert "`min_iops`: the pool declares no budget of iops" in text
     assert "floors of iops <= budget" in render_decision(decision)
     assert decision.to_json()["request"]["qos"] == "gold"
+
+
+def test_latency_target_prefers_the_pools_that_keep_it_and_rejects_none(tmp_path: Path) -> None:
+    """Above the target, or silent about it, is the same: nothing is added. The scores name the line of the class."""
+    qos = _load(tmp_path, HEAD + "max_iops: 10\nlatency_target: 2 ms\n")
+    pools = [
+        PoolView(
+            f"id-{name}", "b", name, None, values={} if latency is None else {"latency": latency}, qos=PoolQos(KEYS)
+        )
+        for name, latency in (("a", None), ("b", 2001), ("c", 2000), ("d", 5))
+    ]
+    decision = _decide(qos, *pools)
+    assert decision.ranked == ("id-c", "id-d", "id-a", "id-b")
+    assert [verdict.score for verdict in decision.verdicts] == [0, 0, 50, 50]
+    (scored,) = decision.verdicts[1].scores
+    assert (scored.preference, scored.raw, scored.weighted) == ("pool.latency <= 2 ms", "false", 0)
+    assert scored.position.endswith(":5:17")
+    assert decision.verdicts[0].scores[0].raw == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("declared", "scores"), [({}, [0, 50]), ({"latency": "duration"}, [0, 50]), ({"latency": "text"}, [])]
+)
+def test_latency_of_pools_is_a_duration_unless_a_backend_says_otherwise(
+    declared: dict[str, str], scores: list[int]
+) -> None:
+    """Nobody need declare it; what a backend declares as something else is compared with nothing."""
+    pools = [{"name": name, "attributes": {"latency": text}} for name, text in (("a", "3 ms"), ("b", "1 ms"))]
+    backend = BackendSpec.model_validate({"name": "b", "driver": "fake", "attributes": declared, "pools": pools})
+    schema = schema_of([backend])
+    views = [
+        readable(PoolView(pool.name, "b", pool.name, None, attributes=pool.attributes, qos=PoolQos(KEYS)), schema)
+        for pool in backend.pools
+    ]
+    request = PlacementRequest(
+        GIB, ShareTypeSpec.model_validate({"name": "t"}), qos=_class(max_iops=1, latency_target="2 ms")
+    )
+    decision = place(request, views, Surroundings(Language(schema)))
+    assert [scored.weighted for verdict in decision.verdicts for scored in verdict.scores] == scores
+
+
+def test_latency_target_weighs_against_the_preferences_of_the_type() -> None:
+    """It is one of several wishes: 50 points, and a type may wish more for something else."""
+    quick, near = (
+        PoolView(f"id-{name}", "b", name, None, values={"latency": latency, "name": name}, qos=PoolQos(KEYS))
+        for name, latency in (("quick", 100), ("near", 9000))
+    )
+    for weight, best in ((49, "id-quick"), (51, "id-near")):
+        spec = {"name": "t", "prefer": [{"when": 'pool.name == "near"', "weight": weight}]}
+        asked = PlacementRequest(GIB, ShareTypeSpec.model_validate(spec), qos=_class(max_iops=1, latency_target="2 ms"))
+        assert place(asked, [quick, near]).ranked[0] == best
 
 
 def test_type_without_a_class_asks_nothing_of_a_pool() -> None:

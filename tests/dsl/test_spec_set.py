@@ -129,6 +129,8 @@ def test_problems_of_all_files_come_together_sorted_by_place(tmp_path: Path) -> 
         ("a.yaml", 4, "S104"),
         ("b.yaml", 1, "S006"),
         ("c.yaml", 2, "S101"),
+        ("c.yaml", 2, "S103"),
+        ("c.yaml", 2, "S103"),
     ]
 
 

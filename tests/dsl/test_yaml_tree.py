@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from dsl.problems import Problem, Source, SpecProblems
-from dsl.yaml_tree import Entries, Items, Scalar, decode, find, find_key, load, to_plain
+from dsl.yaml_tree import Entries, Items, Scalar, decode, find, find_key, load, parse, to_plain
 
 
 @pytest.fixture(params=["c", "pure"])
@@ -165,6 +165,27 @@ def test_text_that_is_not_yaml_is_refused_by_either_parser(text: str, parser: st
 def test_problems_before_a_syntax_error_are_kept(parser: str) -> None:
     """Reading stops at a syntax error, but what was found until then is reported with it."""
     assert [code for code, _, _ in _refused("a: &x 1\nb: *x\nc: [\n")] == ["S007", "S007", "S006"]
+
+
+def test_documents_after_a_mistake_of_syntax_are_read_at_their_places(parser: str) -> None:
+    """The rest of a broken document is skipped; the next one counts, with its own lines, whatever the line ends."""
+    text = "a: 1\n---\nb: [\n---\nc: 2\n--- {d: 'x\n---\ne: *f\n---\n" + "g: " + "[" * 40 + "\n--- {h: 3}\n"
+    for ends in ("\n", "\r\n", "\r"):
+        source = Source("", text.replace("\n", ends))
+        parsed = parse(source)
+        assert [to_plain(document) for document in parsed.documents] == [{"a": 1}, {"c": 2}, {"h": 3}]
+        assert [document.span.line for document in parsed.documents] == [1, 5, 11]
+        problems = [(problem.code, problem.line, problem.column) for problem in parsed.problems]
+        assert problems == [("S006", 3, 4), ("S006", 6, 9), ("S007", 8, 4), ("S011", 10, 35)]
+        assert parsed.unread == ("---\nb: [", "--- {d: 'x", "---\ng: " + "[" * 40)
+        assert [document.span.line for document in parsed.damaged] == [8]
+
+
+def test_file_of_broken_documents_is_given_up_after_some() -> None:
+    """A megabyte of them costs no more than the first ones do."""
+    parsed = parse(Source("", "--- [\n" * 100_000))
+    assert len(parsed.problems) == 20
+    assert parsed.documents == ()
 
 
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ("{a: ", "}")])

@@ -7,19 +7,30 @@ import os
 import random
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from multiprocessing.process import BaseProcess
 from typing import Any
+
+from sqlalchemy import Connection
 
 from inventory import claims, operations, reservations, tables
 from inventory.claims import Want
 from inventory.database import Database, migrate
 from shareflow.contracts.qos import Floors
-from shareflow.errors import QuotaExceeded
+from shareflow.errors import DatabaseUnavailable, QuotaExceeded
 from tests.inventory.rows import PROJECT, open_operation
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.inventory.hammer"])
+
+
+def patiently(database: Database, change: Callable[[Connection], object]) -> None:
+    """One transaction, made again when the database has given it up, as all callers of the inventory do."""
+    while True:
+        with suppress(DatabaseUnavailable), database.write() as connection:
+            change(connection)
+            return
 
 
 def reserve(url: str, names: Sequence[str], pool: str, sizes: Sequence[int], *, repeats: int = 1) -> None:
@@ -28,17 +39,17 @@ def reserve(url: str, names: Sequence[str], pool: str, sizes: Sequence[int], *, 
     requests = [(name, size) for name, size in zip(names, sizes, strict=True) for _ in range(repeats)]
     random.Random(names[0]).shuffle(requests)
     for name, size in requests:
-        with database.write() as connection:
-            operation = open_operation(connection, name)
-            if operation.ended:
-                continue
-            try:
-                reservations.reserve_quota(connection, name, PROJECT, size=size, shares=1)
-            except QuotaExceeded:
-                continue
-            if not reservations.reserve_capacity(connection, name, pool, size):
-                reservations.void(connection, name)
+        patiently(database, partial(_reserve, name=name, pool=pool, size=size))
     database.close()
+
+
+def _reserve(connection: Connection, *, name: str, pool: str, size: int) -> None:
+    if open_operation(connection, name).ended:
+        return
+    with suppress(QuotaExceeded):
+        reservations.reserve_quota(connection, name, PROJECT, size=size, shares=1)
+        if not reservations.reserve_capacity(connection, name, pool, size):
+            reservations.void(connection, name)
 
 
 def promise(url: str, names: Sequence[str], pool: str, floors: Sequence[Floors], *, repeats: int = 1) -> None:
@@ -47,11 +58,9 @@ def promise(url: str, names: Sequence[str], pool: str, floors: Sequence[Floors],
     requests = [(name, floor) for name, floor in zip(names, floors, strict=True) for _ in range(repeats)]
     random.Random(names[0]).shuffle(requests)
     for number, (name, floor) in enumerate(requests):
-        with database.write() as connection:
-            reservations.reserve_capacity(connection, name, pool, 1, floor)
+        patiently(database, partial(reservations.reserve_capacity, operation=name, pool_id=pool, size=1, floors=floor))
         if number % 3 == 0:
-            with database.write() as connection:
-                reservations.void(connection, name)
+            patiently(database, partial(reservations.void, operation=name))
     database.close()
 
 

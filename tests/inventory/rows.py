@@ -7,12 +7,13 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
 
-from inventory import audit, catalogue, claims, operations, resources, tables
+from inventory import audit, catalogue, claims, operations, replicas, resources, tables
 from inventory.audit import Actor
 from inventory.catalogue import BackendRow, Catalogue, PoolRow, QuotaRow
 from inventory.claims import Want
+from inventory.database import now
 from inventory.operations import OpenOperation
-from shareflow.contracts.steps import ObjectPlace
+from shareflow.contracts.places import ObjectPlace
 
 GIB = 2**30
 PROJECT = "blue"
@@ -84,6 +85,17 @@ def make_snapshot(connection: Connection, share: str, name: str) -> str:
     audit.change(connection, actor, tables.snapshots, snapshot.id, after="available")
     claims.release(connection, actor.operation)
     return snapshot.id
+
+
+def make_replica(connection: Connection, share: str, pool: str = POOL, **values: Any) -> str:
+    """A dr replica of a share that was in step a moment ago, held by nobody. Returns its id."""
+    size = resources.share_row(connection, share)["size"]
+    place = resources.add_instance(connection, share, resources.pool_row(connection, pool), size, role=replicas.ROLE)
+    resources.set_instance(connection, place.id, status="available")
+    plain = {"sync_operation": f"sync-{place.id}", "kind": "dr", "mode": "host", "state": "in_sync", "memory": {}}
+    rules = {"interval": 60, "loss": 900, "synced_at": now()}
+    replicas.add(connection, share, place.id, **plain | rules | values)
+    return place.id
 
 
 def bin_share(connection: Connection, share: str) -> None:

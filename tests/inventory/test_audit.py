@@ -130,8 +130,10 @@ def test_tampering_is_found_and_the_resource_is_named(database: Database, share:
         make_share(connection, "bystander")
         change(connection, share, "resizing")
         assert audit.broken_chains(connection) == []
+        assert audit.broken_chains(connection, project=PROJECT) == []
         TAMPERED[how](connection, share)
         assert audit.broken_chains(connection) == [share]
+        assert audit.broken_chains(connection, project=PROJECT) == [share]
 
 
 def test_trail_of_a_gone_resource_cannot_be_cut_short(database: Database, share: str) -> None:

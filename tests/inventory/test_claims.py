@@ -9,9 +9,9 @@ from inventory import audit, claims, tables
 from inventory.audit import Actor
 from inventory.claims import Answer, Want
 from inventory.database import Database
-from shareflow.contracts.steps import Fence
+from shareflow.contracts.places import Fence
 from shareflow.errors import Busy, NotFound, StaleClaim
-from tests.inventory.rows import PROJECT, make_share, make_snapshot, row_of
+from tests.inventory.rows import PROJECT, make_share, make_snapshot, place_of, row_of
 
 
 def ask(database: Database, operation: str, *wants: Want, fail_if_busy: bool = False) -> Answer:
@@ -327,3 +327,39 @@ def test_row_that_is_held_outside_every_line_is_freed_with_its_operation(databas
         ask(database, "next", Want("share", share))
     assert let_go(database, "lost") == []
     assert ask(database, "next", Want("share", share)).granted
+
+
+def test_who_gives_a_part_back_keeps_the_rest_and_its_place(database: Database, share: str) -> None:
+    """Others may have the share meanwhile; asked for again, it comes before everybody who came later."""
+    with database.read() as connection:
+        instance = Want("instance", place_of(connection, share).id)
+    begun = ask(database, "mover", Want("share", share), instance)
+    assert not ask(database, "first", Want("share", share)).granted
+    with database.write() as connection:
+        assert claims.give_back(connection, "mover", ["share"]) == ["first"]
+        (kept,) = claims.held(connection, "mover")
+    assert kept == next(fence for fence in begun.fences if fence.kind == "instance")
+    assert ask(database, "first", Want("share", share)).granted
+    assert not ask(database, "later", Want("share", share)).granted
+    assert ask(database, "mover", Want("share", share)).waiting_for == ("first",)
+    assert let_go(database, "first") == ["mover"]
+    assert ask(database, "mover", Want("share", share)).granted
+    assert ask(database, "deleter", Want("share", share), instance).waiting_for == ("mover", "later")
+    assert set(let_go(database, "mover")) == {"later", "deleter"}
+
+
+def test_a_renewed_claim_is_held_under_a_new_number_and_the_old_one_can_do_nothing(
+    database: Database, share: str
+) -> None:
+    """What was sent under the old number and hangs somewhere is fenced off; nobody else gets the resource meanwhile."""
+    (old,) = ask(database, "op-1", Want("share", share)).fences
+    with database.write() as connection:
+        new = claims.renew(connection, "op-1", old)
+    assert new.epoch == old.epoch + 1
+    with database.read() as connection:
+        claims.check(connection, "op-1", [new])
+        with pytest.raises(StaleClaim):
+            claims.check(connection, "op-1", [old])
+    with database.write() as connection, pytest.raises(StaleClaim):
+        claims.renew(connection, "op-1", old)
+    assert ask(database, "op-2", Want("share", share)).waiting_for == ("op-1",)

@@ -22,7 +22,7 @@ def _decide(database: Database) -> tuple[int, dict[str, dict[str, Any]]]:
     with database.write() as connection:
         Turn.ACCOUNTS.take(connection)
         seen = {row["id"]: dict(row) for row in resources.pools_picture(connection)}
-        return pool_history.decided(connection), seen
+        return pool_history.decided(connection).pools, seen
 
 
 def _then(database: Database, revision: int) -> dict[str, dict[str, Any]]:
@@ -70,12 +70,12 @@ def test_what_has_not_changed_gets_no_revision(database: Database) -> None:
     """A survey that finds what is known, and specs that are applied again, are no change."""
     _declare(database)
     with database.read() as connection:
-        before = pool_history.revision(connection)
+        before = pool_history.moment(connection).pools
     _declare(database)
     with database.write() as connection:
         catalogue.refresh(connection, "alpha", [pool_row("a1", limit=100 * GIB)])
     with database.read() as connection:
-        assert pool_history.revision(connection) == before
+        assert pool_history.moment(connection).pools == before
         assert pool_history.changed_since(connection, before) == []
 
 

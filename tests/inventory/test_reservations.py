@@ -105,6 +105,18 @@ def test_retired_and_unknown_pools_give_nothing(database: Database, pool: str) -
         assert not reservations.reserve_capacity(connection, "a", pool, 1)
 
 
+def test_share_in_a_pool_of_no_spec_is_told_so_when_it_cannot_grow(database: Database) -> None:
+    """What the pool has left is not the reason, however much that is."""
+    with database.write() as connection:
+        declare(connection)
+        here = resources.no_room(resources.pool_row(connection, POOL), 2 * GIB)
+        declare(connection, pool_row("a2"))
+        gone = resources.no_room(resources.pool_row(connection, POOL), 2 * GIB)
+    assert "left, the share needs 2 GiB more" in here.message
+    assert gone.message == "no spec declares pool 'a1' any more, so what is in it cannot grow"
+    assert "spec" in gone.hint
+
+
 def test_repeated_reservation_takes_nothing_twice(database: Database) -> None:
     """A begin that comes twice finds what the first one took, in pool and quota, also after the commit."""
     for _ in range(3):

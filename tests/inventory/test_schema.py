@@ -18,11 +18,12 @@ from sqlalchemy import CheckConstraint, Connection, Table, inspect, select, upda
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 from sqlmodel import SQLModel
 
-from inventory import tables
+from inventory import claims, resources, tables
+from inventory.claims import Want
 from inventory.database import MIGRATIONS, Database, current_revision, deployment_id, migrate, now
 from shareflow.errors import SchemaError
 from tests.inventory import hammer
-from tests.inventory.rows import POOL, PROJECT, declare, make_share, make_snapshot, place_of
+from tests.inventory.rows import POOL, PROJECT, declare, make_replica, make_share, make_snapshot, place_of
 
 Open = Callable[[str], Database]
 
@@ -177,6 +178,8 @@ REFUSED = [
     (tables.pools, {"throughput_promised": -1}),
     (tables.instances, {"iops_floor": -1}),
     (tables.instances, {"throughput_floor": -1}),
+    (tables.instances, {"role": "spare"}),
+    (tables.instances, {"epoch": -1}),
     (tables.quotas, {"bytes_used": -1}),
     (tables.quotas, {"shares_used": -1}),
     (tables.quotas, {"snapshots_used": -1}),
@@ -195,6 +198,11 @@ REFUSED = [
     (tables.tombstones, {"iops_floor": -1}),
     (tables.tombstones, {"throughput_floor": -1}),
     (tables.audit, {"revision": 0}),
+    (tables.replicas, {"kind": "writable"}),
+    (tables.replicas, {"mode": "auto"}),
+    (tables.replicas, {"moved_bytes": -1}),
+    (tables.replicas, {"stale": "yes"}),
+    (tables.replicas, {"state": "active"}),
 ]
 
 
@@ -211,6 +219,7 @@ def one_of_each(database: Database) -> Database:
         claimed = {"resource_id": share, "resource_kind": "share", "mode": "shared", "granted": True, "epoch": 0}
         left = {"id": "t", **here, "kind": "share", "object": "sf-t", "allocated_bytes": 1}
         rule = {"id": "r", "share_id": share, "kind": "ip", "subject": "10.0.0.0/8", "level": "rw"}
+        make_replica(connection, share)
         connection.execute(tables.quotas.insert().values(project=PROJECT, own_limits=False))
         connection.execute(tables.operations.insert().values(_operation("op")))
         connection.execute(tables.claims.insert().values(**by, **claimed, ticket=1))
@@ -260,6 +269,50 @@ def test_two_shares_in_view_cannot_have_one_name(database: Database) -> None:
 
     with pytest.raises(IntegrityError):
         make_another()
+
+
+@pytest.mark.parametrize("role", ["active", "destination"])
+def test_share_has_at_most_one_instance_that_is_it_and_one_that_becomes_it(database: Database, role: str) -> None:
+    """Whatever two migrations looked up before; of what is left of old ones there may be more."""
+    with database.write() as connection:
+        share = make_share(connection, "home")
+        pool = resources.pool_row(connection, POOL)
+        resources.add_instance(connection, share, pool, 1, role="retired")
+        resources.add_instance(connection, share, pool, 1, role="retired")
+        if role == "destination":
+            resources.add_instance(connection, share, pool, 1, role=role)
+
+    def add_another() -> None:
+        with database.write() as connection:
+            resources.add_instance(connection, share, pool, 1, role=role)
+
+    with pytest.raises(IntegrityError):
+        add_another()
+
+
+def test_rows_from_before_migrations_keep_their_meaning(empty_url: str, opened: Open) -> None:
+    """Every instance is the share, claimed by nobody; claims stay what they were; no pool is drained."""
+    database = opened(empty_url)
+    migrate(database)
+    with database.write() as connection:
+        share = make_share(connection, "home")
+        claimed = claims.request(connection, "op", [Want("share", share)])
+        queued = claims.request(connection, "later", [Want("share", share)])
+        before = connection.execute(select(tables.claims).order_by(tables.claims.c.ticket)).all()
+    assert (claimed.granted, queued.granted) == (True, False)
+    with database.write() as connection:
+        command.downgrade(config_of(connection), "0003")
+    migrate(database)
+    with database.read() as connection:
+        assert differences(connection) == []
+        assert connection.execute(select(tables.claims).order_by(tables.claims.c.ticket)).all() == before
+        (row,) = connection.execute(select(tables.instances)).all()
+        assert (row.share_id, row.role, row.claimed_by, row.epoch) == (share, "active", None, 0)
+        assert [pool.drained for pool in connection.execute(select(tables.pools))] == [False]
+    with database.write() as connection:
+        claims.release(connection, "op")
+        wants = [Want("share", share), Want("instance", row.id)]
+        assert claims.request(connection, "later", wants).granted
 
 
 def test_sizes_have_64_bits(database: Database) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
-from sqlalchemy import update
+from datetime import timedelta
 
-from inventory import catalogue, queries, resources, tables
+import pytest
+from sqlalchemy import Connection, event, update
+
+from inventory import catalogue, claims, queries, replicas, resources, tables
 from inventory.audit import Actor
-from inventory.catalogue import Catalogue, QuotaRow, VersionRow
+from inventory.catalogue import Catalogue, QuotaRow, VersionRow, pool_id
+from inventory.claims import Want
 from inventory.database import Database, now
 from shareflow.contracts import reads
 from shareflow.errors import NotFound
@@ -16,6 +19,7 @@ from tests.inventory.rows import (
     PROJECT,
     bin_share,
     declare,
+    make_replica,
     make_share,
     make_snapshot,
     open_operation,
@@ -56,12 +60,122 @@ def test_one_share_shows_where_it_is_and_how_to_mount_it(database: Database) -> 
         for name in ("monday", "tuesday"):
             make_snapshot(connection, share, name)
         place = resources.instance_place(connection, share)
-        resources.set_export_paths(connection, place.id, "NFS", ["server:/b", "server:/a"])
+        resources.add_export_paths(connection, place.id, "NFS", ["server:/b", "server:/a"])
         view = queries.get_share(connection, reads.ShareRef(project=PROJECT, share="home"))
         listed = queries.list_shares(connection, reads.ShareQuery(project=PROJECT)).items[0]
     assert [location.path for location in view.export_locations] == ["server:/b", "server:/a"]
     assert [(copy.backend, copy.pool, copy.size) for copy in view.instances] == [("alpha", "a1", GIB)]
     assert (view.snapshots, view.backend, view.pool, listed.snapshots) == (2, "alpha", "a1", 2)
+
+
+def share_with_replicas(connection: Connection, name: str = "home") -> tuple[str, str, str]:
+    """A share in a1 with a dr replica in a2, west, and a readable one in a3; the ids of all three."""
+    declare(connection, pool_row("a1"), pool_row("a2", zone="west"), pool_row("a3"))
+    share = make_share(connection, name)
+    resources.add_export_paths(connection, resources.instance_place(connection, share).id, "NFS", ["server:/a"])
+    first = make_replica(  # X
+        connection,
+        share,
+        pool_id("alpha", "a2"),
+        synced_at=now() - timedelta(seconds=100),
+        moved_bytes=7,  # X
+    )
+    second = make_replica(
+        connection, share, pool_id("alpha", "a3"), kind="readable", synced_at=now() - timedelta(seconds=1000)
+    )
+    resources.add_export_paths(connection, second, "NFS", ["server:/r"], readonly=True)
+    return share, first, second
+
+
+def test_replicas_are_shown_with_how_far_they_are_behind_now(database: Database) -> None:
+    """Lag and state are those of the moment of the read: older content than the type tolerates is out of sync."""
+    with database.write() as connection:
+        share, first, second = share_with_replicas(connection)
+        view = queries.get_share(connection, reads.ShareRef(project=PROJECT, share=share))
+        listed = queries.list_shares(connection, reads.ShareQuery(project=PROJECT)).items[0]
+    by_id = {replica.id: replica for replica in view.replicas}
+    assert list(by_id) == [first, second]
+    assert (by_id[first].backend, by_id[first].pool, by_id[first].zone) == ("alpha", "a2", "west")
+    assert (by_id[first].state.value, by_id[first].moved_bytes) == ("in_sync", 7)
+    assert by_id[second].state.value == "out_of_sync"
+    assert 100 <= (by_id[first].lag_seconds or 0) < 160
+    assert 1000 <= (by_id[second].lag_seconds or 0) < 1060
+    assert by_id[first].sync_operation == f"sync-{first}"
+    assert [copy.role for copy in view.instances] == ["active", "replica", "replica"]
+    assert [(one.path, one.readonly) for one in view.export_locations] == [("server:/a", False), ("server:/r", True)]
+    assert (listed.pool, [replica.id for replica in listed.replicas]) == ("a1", [first, second])
+
+
+def test_bytes_that_a_replica_lacks_are_shown_as_they_were_measured(database: Database) -> None:
+    """None were when its last round had everything; those that a later round counted before it copied count then."""
+    with database.write() as connection:
+        declare(connection, pool_row("a1"), pool_row("a2"))
+        share, ask_at = make_share(connection, "home"), now()
+        synced = ask_at - timedelta(seconds=100)
+        replica = make_replica(connection, share, pool_id("alpha", "a2"), synced_at=synced, moved_bytes=80)
+        ask = reads.ShareRef(project=PROJECT, share=share)
+
+        def shown() -> tuple[int | None, object, int | None]:
+            (one,) = queries.get_share(connection, ask).replicas
+            return one.lag_bytes, one.lag_measured_at, one.change_rate
+
+        assert shown() == (0, synced, None)
+        replicas.note(connection, replica, moved_seconds=10, behind_bytes=7000, behind_at=ask_at)
+        assert shown() == (7000, ask_at, 8)
+        replicas.note(connection, replica, synced_at=ask_at + timedelta(seconds=1))
+        assert shown() == (0, ask_at + timedelta(seconds=1), 8)
+        replicas.note(connection, replica, synced_at=None)
+        assert shown()[:2] == (None, None)
+
+
+def test_a_replica_that_is_seeded_lost_or_in_error_says_so(database: Database) -> None:
+    """What a round came to is not made better than it is: only in_sync depends on the age."""
+    with database.write() as connection:
+        declare(connection, pool_row("a1"), pool_row("a2"))
+        share = make_share(connection, "home")
+        replica = make_replica(connection, share, pool_id("alpha", "a2"), state="seeding", synced_at=None)
+        ask = reads.ShareRef(project=PROJECT, share=share)
+        seeded = queries.get_share(connection, ask).replicas[0]
+        assert (seeded.state.value, seeded.synced_at, seeded.lag_seconds) == ("seeding", None, None)
+        replicas.note(connection, replica, state="error", error="D101 gone", synced_at=now(), stale="kept")
+        broken = queries.get_share(connection, ask).replicas[0]
+        assert (broken.state.value, broken.error, broken.stale) == ("error", "D101 gone", "kept")
+        replicas.note(connection, replica, state="out_of_sync", error="", stale="")
+        assert queries.get_share(connection, ask).replicas[0].state.value == "out_of_sync"
+
+
+def test_a_replica_that_is_held_is_no_migration(database: Database) -> None:
+    """The operation that holds it is shown with it, not as one that moves the share."""
+    with database.write() as connection:
+        declare(connection, pool_row("a1"), pool_row("a2"))
+        share = make_share(connection, "home")
+        replica = make_replica(connection, share, pool_id("alpha", "a2"))
+        operation = open_operation(connection, "resync")
+        assert claims.request(connection, operation.id, [Want("instance", replica)]).granted
+        view = queries.get_share(connection, reads.ShareRef(project=PROJECT, share=share))
+        assert view.migration is None
+        assert view.replicas[0].operation == operation.id
+
+
+def test_a_page_takes_as_many_statements_as_one_share(database: Database) -> None:
+    """However many shares, replicas and exports there are."""
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    with database.write() as connection:
+        share_with_replicas(connection, "home")
+        event.listen(connection, "before_cursor_execute", note)
+        counts = []
+        for number in range(3):
+            statements.clear()
+            queries.list_shares(connection, reads.ShareQuery(project=PROJECT))
+            queries.get_share(connection, reads.ShareRef(project=PROJECT, share="home"))
+            counts.append(len(statements))
+            share_with_replicas(connection, f"more-{number}")
+        event.remove(connection, "before_cursor_execute", note)
+    assert counts == [counts[0]] * 3
 
 
 def test_quota_of_a_project_that_has_nothing_yet_is_what_it_would_get(database: Database) -> None:

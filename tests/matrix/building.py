@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from drivers.fake import FaultKind
 from shareflow import faults
-from tests.matrix.cells import Cell
+from tests.matrix.cells import Cell, takes_passes
 from tests.matrix.injections import (
     AtPoint,
     Cancelled,
+    ClockJumps,
     CopierKilled,
     HangsInDriver,
+    HangsInStep,
     HeldAttempt,
     Injection,
     Nothing,
+    Outage,
     Scripted,
+    ScriptedStep,
+    ServerKilled,
+    Slow,
     give_up,
     locked,
     lost,
 )
-from tests.matrix.lost import LostBegin, LostCommit
+from tests.matrix.lost import LostBegin, LostCommit, LostSwitch
 from tests.matrix.requests import Conflicting, LateAttempt, Messages, TenTimes
 from tests.matrix.stage import Stage
 from tests.matrix.world import LIMITS
@@ -40,7 +47,9 @@ def _lost(stage: Stage, cell: Cell) -> Injection:
 
 
 def _lost_task(stage: Stage, cell: Cell) -> Injection:
-    return LostBegin(stage, cell) if cell.step == "inventory.begin" else LostCommit(stage, cell)
+    if cell.step == "inventory.begin":
+        return LostBegin(stage, cell)
+    return LostSwitch(stage, cell) if takes_passes(cell) else LostCommit(stage, cell)
 
 
 def _locked(stage: Stage, cell: Cell) -> Injection:
@@ -48,7 +57,22 @@ def _locked(stage: Stage, cell: Cell) -> Injection:
 
 
 def _half(stage: Stage, cell: Cell) -> Injection:
-    return CopierKilled(stage, cell) if cell.step == "mover.copy" else Scripted(stage, cell, FaultKind.HALF)
+    killed = cell.step in ("mover.copy", "mover.verify")
+    return CopierKilled(stage, cell) if killed else _scripted(FaultKind.HALF)(stage, cell)
+
+
+def _scripted(kind: FaultKind, **rule: Any) -> Build:
+    def built(stage: Stage, cell: Cell) -> Injection:
+        return (ScriptedStep if takes_passes(cell) else Scripted)(stage, cell, kind, **rule)
+
+    return built
+
+
+def _hangs(*, cancel: bool) -> Build:
+    def built(stage: Stage, cell: Cell) -> Injection:
+        return (HangsInStep if takes_passes(cell) else HangsInDriver)(stage, cell, cancel=cancel)
+
+    return built
 
 
 BUILDS: dict[str, Build] = {
@@ -58,25 +82,27 @@ BUILDS: dict[str, Build] = {
     "F3": lambda stage, cell: AtPoint(stage, cell, faults.crash),
     "F3-cancel": _lost_task,
     "F4": _late,
-    "F4-driver": lambda stage, cell: HangsInDriver(stage, cell, cancel=False),
-    "F4-cancel": lambda stage, cell: HangsInDriver(stage, cell, cancel=True),
-    "F5": lambda stage, cell: Scripted(stage, cell, FaultKind.BUSY, times=BUSY_TIMES),
-    "F6": lambda stage, cell: Scripted(stage, cell, FaultKind.REJECT),
-    "F7": lambda stage, cell: Scripted(stage, cell, FaultKind.HANG, before=LIMITS.call + 0.7),
-    "F8": lambda stage, cell: Scripted(stage, cell, FaultKind.ERROR_AFTER_EFFECT),
+    "F4-driver": _hangs(cancel=False),
+    "F4-cancel": _hangs(cancel=True),
+    "F5": _scripted(FaultKind.BUSY, times=BUSY_TIMES),
+    "F6": _scripted(FaultKind.REJECT),
+    "F7": _scripted(FaultKind.HANG, before=LIMITS.call + 0.7),
+    "F8": _scripted(FaultKind.ERROR_AFTER_EFFECT),
     "F9": _half,
-    "F12": lambda stage, cell: Scripted(stage, cell, FaultKind.FULL),
-    "F12-job": lambda stage, cell: Scripted(stage, cell, FaultKind.FAIL_JOB, message="no space left in the pool"),
-    "F12-readonly": lambda stage, cell: Scripted(
-        stage, cell, FaultKind.REJECT, message="the pool is read-only", pool_specific=True
-    ),
+    "F11": Outage,
+    "F12": _scripted(FaultKind.FULL),
+    "F12-job": _scripted(FaultKind.FAIL_JOB, message="no space left in the pool"),
+    "F12-readonly": _scripted(FaultKind.REJECT, message="the pool is read-only", pool_specific=True),
     "F13": _lost,
     "F14": lambda stage, cell: AtPoint(stage, cell, lost),
     "F15": _locked,
+    "F16": ServerKilled,
     "F17": TenTimes,
     "F18": Conflicting,
     "F19": Messages,
     "F20": Cancelled,
+    "F22": Slow,
+    "F22-clock": ClockJumps,
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shareflow import names
@@ -19,12 +19,14 @@ class Conflict:
     Attributes:
         endings: error codes, or ``succeeded``, with which it may end.
         purge: it is a deletion, and is purged at once.
+        under_test: how the operation under test ends, when it is not as without the other request.
     """
 
     kind: str
     fields: Mapping[str, Any]
     endings: tuple[str, ...]
     purge: bool = False
+    under_test: str = ""
 
 
 _HOME = {"share": "home"}
@@ -47,7 +49,14 @@ def _gone(conflict: Conflict) -> Conflict:
     return Conflict(conflict.kind, conflict.fields, ("NotFound",), conflict.purge)
 
 
+def _ends_it(conflict: Conflict) -> Conflict:
+    """It makes the operation that is ahead give up."""
+    return replace(conflict, under_test="cancelled")
+
+
 _MADE = {"share": "new"}
+_REPLICA = {**_HOME, "replica": "a2"}
+_AWAY = {**_HOME, "grace": 0, "cutover_when": "immediately", "preserve_snapshots": True, "to_pool": "b2"}
 CONFLICTS: Mapping[str, Mapping[str, Conflict]] = {
     "CreateShare": {
         "same-name": Conflict(names.CREATE_SHARE, {"name": "new", "size": GIB}, ("NameTaken",)),
@@ -105,6 +114,57 @@ CONFLICTS: Mapping[str, Mapping[str, Conflict]] = {
         "snapshot": _SNAPSHOT,
         "delete": _delete("home", DONE),
         "forget": _FORGET,
+    },
+    "MigrateShare-driver": {
+        "snapshot": _SNAPSHOT,
+        "resize": _RESIZE,
+        "revert": _REVERT,
+        "delete-a-snapshot": _DELETE_S1,
+        "clone": Conflict(names.CREATE_SHARE_FROM_SNAPSHOT, _CLONE, (DONE,)),
+        "limits": Conflict(names.SET_SHARE_QOS, {**_HOME, "qos": "silver"}, (DONE,)),
+        "delete": _ends_it(_delete("home", DONE)),
+        "forget": _ends_it(_FORGET),
+        "another-migration": Conflict(names.MIGRATE_SHARE, _AWAY, (DONE,)),
+        "another-migration-or-fail": Conflict(names.MIGRATE_SHARE, {**_AWAY, "on_busy": "fail"}, ("Busy",)),
+    },
+    "MigrateShare-host": {
+        "snapshot": _SNAPSHOT,
+        "resize": _RESIZE,
+        "delete-a-snapshot": _DELETE_S1,
+        "delete": _ends_it(_delete("home", DONE)),
+    },
+    "MigrateShare-driver-fenced": {
+        "snapshot": _SNAPSHOT,
+        "resize": _RESIZE,
+        "resize-or-fail": _IMPATIENT,
+        "revert": _REVERT,
+        "delete-a-snapshot": _DELETE_S1,
+        "delete": _ends_it(_delete("home", DONE)),
+        "another-migration": Conflict(names.MIGRATE_SHARE, _AWAY, (DONE,)),
+    },
+    "CreateReplica": {
+        "snapshot": _SNAPSHOT,
+        "resize": _RESIZE,
+        "delete": _ends_it(_delete("home", DONE)),
+        "promote": Conflict(names.PROMOTE_REPLICA, _HOME, ("NotFound",)),
+    },
+    "ResyncReplica": {
+        "snapshot": _SNAPSHOT,
+        "promote": Conflict(names.PROMOTE_REPLICA, _HOME, (DONE,)),
+        "delete-the-replica": Conflict(names.DELETE_REPLICA, _REPLICA, (DONE,)),
+        "resync-or-fail": Conflict(names.RESYNC_REPLICA, {**_REPLICA, "on_busy": "fail"}, ("Busy",)),
+    },
+    "PromoteReplica": {
+        "resize": _RESIZE,
+        "snapshot": _SNAPSHOT,
+        "promote": Conflict(names.PROMOTE_REPLICA, _HOME, ("InvalidState",)),
+        "resync": Conflict(names.RESYNC_REPLICA, _REPLICA, ("InvalidState",)),
+        "delete-the-replica": Conflict(names.DELETE_REPLICA, _REPLICA, ("InvalidState",)),
+    },
+    "DeleteReplica": {
+        "promote": Conflict(names.PROMOTE_REPLICA, _HOME, ("NotFound",)),
+        "resync": Conflict(names.RESYNC_REPLICA, _REPLICA, ("NotFound",)),
+        "snapshot": _SNAPSHOT,
     },
     "DeleteShare-purge": {
         "resize": _gone(_RESIZE),

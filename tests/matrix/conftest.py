@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,24 +13,11 @@ from tests.matrix.runner import Runner
 from tests.matrix.world import matrix_world
 from tests.support.world import World
 
-if TYPE_CHECKING:
-    from _pytest.terminal import TerminalReporter
-
-
-SUMMARY = pytest.StashKey[str]()
-
-
-def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
-    """Say how many cells there were and how they ended."""
-    line = config.stash.get(SUMMARY, "")
-    if line:
-        terminalreporter.line(line)
-
 
 @pytest.fixture(scope="module")
-async def matrix(temporal_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+async def matrix(temporal_binary: Path) -> AsyncIterator[World]:
     """The matrix's own world."""
-    async with matrix_world(temporal_binary, tmp_path_factory.mktemp("matrix")) as world:
+    async with matrix_world(temporal_binary) as world:
         faults.count_hits(on=True)
         yield world
         faults.count_hits(on=False)
@@ -39,17 +25,17 @@ async def matrix(temporal_binary: Path, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 async def runner(matrix: World, request: pytest.FixtureRequest) -> AsyncIterator[Runner]:
-    """A runner that has begun all cells whose tests were selected."""
+    """A runner that has begun all cells whose tests were selected in this module."""
     running = Runner(matrix)
-    running.begin(_selected(request.session))
+    running.begin(_selected(request))
     yield running
     await running.close()
 
 
-def _selected(session: pytest.Session) -> list[Cell]:
+def _selected(request: pytest.FixtureRequest) -> list[Cell]:
     chosen = []
-    for item in session.items:
-        if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+    for item in request.session.items:
+        if isinstance(item, pytest.Function) and item.module is request.module and hasattr(item, "callspec"):
             cell = item.callspec.params.get("cell")
             if isinstance(cell, Cell):
                 chosen.append(cell)

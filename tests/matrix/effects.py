@@ -13,8 +13,8 @@ EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # fi
 
 
 def differences(expected: Picture, found: Picture, what: str) -> list[str]:
-    """Where two pictures differ, quotas aside (those are recounted)."""
-    keys = sorted({*expected, *found} - {"quota"})
+    """Where two pictures differ, quotas aside (those are recounted), and the content of replicas."""
+    keys = sorted(key for key in {*expected, *found} - {"quota"} if not key.startswith("content of "))
     return [
         f"{what}: {key} is {found.get(key)}, expected {expected.get(key)}"
         for key in keys
@@ -163,6 +163,120 @@ def bounds(share: str, qos: str, limits: Mapping[str, int]) -> Effect:
         fact["qos"] = qos
         fact["limits"] = fact["copies"][0]["object"]["limits"] = dict(limits)
         return differences(expected, after, "after the change of limits")
+
+    return effect
+
+
+def migrates(share: str, pool: str, limits: Mapping[str, int] | None = None, qos: str = "") -> Effect:
+    """The share and its snapshots are in another pool, under other export paths, and are otherwise what they were."""
+
+    def effect(before: Picture, after: Picture, result: Mapping[str, Any]) -> list[str]:
+        expected = copy.deepcopy(before)
+        for key, fact in expected.items():
+            if key == f"share {share}" or key.startswith(f"snapshot {share}/"):
+                (place,) = fact["copies"]
+                there = (after.get(key, {}).get("copies") or [{"object": None}])[0]["object"] or {"name": "missing"}
+                place["pool"] = pool
+                place["object"] = {**place["object"], "name": there["name"]}
+        fact, found = expected[f"share {share}"], after.get(f"share {share}", {"exports": []})
+        if found["exports"] == fact["exports"] or len(found["exports"]) != 1:
+            return [f"after the migration: the share is reached at {found['exports']}, before at {fact['exports']}"]
+        fact["exports"] = found["exports"]
+        if limits is not None:
+            fact["qos"], fact["limits"] = qos, dict(limits)
+            fact["copies"][0]["object"]["limits"] = dict(limits)
+        problems = differences(expected, after, "after the migration")
+        if (result.get("outcome"), result.get("export_locations")) != ("migrated", found["exports"]):
+            problems.append(f"the result is {result}")
+        return problems
+
+    return effect
+
+
+def _replica(before: Picture, place: Mapping[str, Any], found: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A replica of home, in step: the snapshots there are its share's."""
+    share = before["share home"]
+    snapshots = {
+        key.partition("/")[2]: {**fact["copies"][0], "pool": place["pool"], "status": "copied"}
+        for key, fact in before.items()
+        if key.startswith("snapshot home/")
+    }
+    there = found or {"object": None, "snapshots": {}}
+    for name, copied in snapshots.items():
+        made = (there["snapshots"].get(name) or {"object": None})["object"] or {"name": "missing"}
+        copied["object"] = {**copied["object"], "name": made["name"]}
+    object_ = _object({"object": there["object"]}, share["size"], "none", "")
+    del object_["content"]
+    fixed = {"status": "available", "size": share["size"], "allocated": share["size"]}
+    return {"pool": place["pool"], **fixed, "object": object_, "snapshots": snapshots}
+
+
+def _same_content(after: Picture, pool: str) -> list[str]:
+    content = after.get(f"content of home/{pool}", {}).get("content")
+    active = after["share home"]["copies"][0]["object"]["content"]
+    return [] if content == active else [f"the replica in {pool} has the content {content}, the share {active}"]
+
+
+def makes_replica(pool: str) -> Effect:
+    """The share has one more copy, which clients cannot reach."""
+
+    def effect(before: Picture, after: Picture, result: Mapping[str, Any]) -> list[str]:
+        key = f"replica home/{pool}"
+        expected = {**before, key: _replica(before, {"pool": pool}, after.get(key))}
+        problems = differences(expected, after, "after the replica") + _same_content(after, pool)
+        return problems if result.get("pool") == pool else [*problems, f"the result is {result}"]
+
+    return effect
+
+
+def resyncs(pool: str) -> Effect:
+    """The replica has the share's content."""
+
+    def effect(before: Picture, after: Picture, _result: Mapping[str, Any]) -> list[str]:
+        return differences(before, after, "after the resync") + _same_content(after, pool)
+
+    return effect
+
+
+def moves_replica(pool: str, to: str) -> Effect:
+    """The share has its replica in another pool, in step; the one before is gone."""
+
+    def effect(before: Picture, after: Picture, result: Mapping[str, Any]) -> list[str]:
+        key = f"replica home/{to}"
+        expected = {**before, key: _replica(before, {"pool": to}, after.get(key))}
+        for gone in (f"replica home/{pool}", f"content of home/{pool}"):
+            expected.pop(gone, None)
+        problems = differences(expected, after, "after the move") + _same_content(after, to)
+        return problems if result.get("pool") == to else [*problems, f"the result is {result}"]
+
+    return effect
+
+
+def promotes(pool: str, *, lost: bool = False) -> Effect:
+    """The replica is the share, under other export paths, and what was active is its replica.
+
+    Its content is that of the share, or what the replica had when the share is lost.
+    """
+
+    def effect(before: Picture, after: Picture, result: Mapping[str, Any]) -> list[str]:
+        expected = copy.deepcopy(before)
+        was = expected.pop(f"replica home/{pool}")
+        share, found = expected["share home"], after.get("share home", {"exports": []})
+        old = copy.deepcopy(share["copies"][0])
+        source = before[f"content of home/{pool}"]["content"] if lost else old["object"]["content"]
+        share["copies"] = [{**old, "pool": pool, "object": {**old["object"], "name": was["object"]["name"]}}]
+        share["copies"][0]["object"]["content"] = source
+        for name, there in was["snapshots"].items():
+            expected[f"snapshot home/{name}"]["copies"] = [{**there, "status": "available"}]
+        key = f"replica home/{old['pool']}"
+        expected[key] = _replica(before, old, after.get(key))
+        if found["exports"] == share["exports"] or len(found["exports"]) != 1:
+            return [f"after the promotion: the share is reached at {found['exports']}, before at {share['exports']}"]
+        share["exports"] = found["exports"]
+        problems = differences(expected, after, "after the promotion")
+        if (result.get("pool"), result.get("export_locations")) != (pool, found["exports"]):
+            problems.append(f"the result is {result}")
+        return problems
 
     return effect
 

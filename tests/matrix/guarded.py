@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import ClassVar
 
 from drivers.contract import BackendConfig
@@ -24,12 +23,3 @@ class GuardedDriver(FakeDriver):
         if options.pop("password", None) != CANARY:
             raise Rejected("the password is wrong")
         super().__init__(dataclasses.replace(config, options=options))
-
-
-def offer(directory: Path) -> Path:
-    """Write the metadata of a package that offers the driver; returns the directory to put on ``sys.path``."""
-    info = directory / "matrix_guarded-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: matrix-guarded\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[shareflow.drivers]\nguarded = {__name__}:GuardedDriver\n")
-    return directory

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, func, select
 
 from drivers.fake.records import StoredObject
 from inventory import audit, tables
+from shareflow import names
 from tests.matrix.guarded import CANARY
 from tests.matrix.stage import Picture, Stage
 from tests.support.world import World
@@ -27,7 +29,50 @@ def check(stage: Stage, picture: Picture) -> list[str]:
             *_secrets(connection, stage),
         ]
         known = _names(connection)
-    return [*found, *_whole(picture), *_orphans(stage, known), *_ledger(stage.world, stage.operations)]
+        moves = _moves(connection, stage)
+    return [
+        *found,
+        *_whole(picture),
+        *_closed(picture),
+        *_orphans(stage, known),
+        *_ledger(stage.world, stage.operations),
+        *_writable(stage, moves),
+    ]
+
+
+def _moves(connection: Connection, stage: Stage) -> list[tuple[str, str]]:
+    """The objects between which each migration or promotion of the cell moved a share; not from a lost one."""
+    rows = tables.operations
+    kinds = {names.MIGRATE_SHARE: "migration", names.PROMOTE_REPLICA: "replica"}
+    begun = connection.execute(
+        select(rows.c.kind, rows.c.begun, rows.c.request).where(
+            rows.c.project == stage.project, rows.c.kind.in_(kinds), rows.c.begun.is_not(None)
+        )
+    ).all()
+    return [
+        (row.begun["instance"]["object"], row.begun[kinds[row.kind]]["destination"]["object"])
+        for row in begun
+        if not row.request.get("lost")
+    ]
+
+
+def _writable(stage: Stage, moves: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """I7: at no effect is a share writable at two places; a destination that clients cannot reach yet is none."""
+    if not moves:
+        return
+    mine = set(stage.operations)
+    effects = [one for array in stage.arrays().values() for one in array.ledger.effects() if one.operation in mine]
+    for source, destination in moves:
+        mode = {source: "rw", destination: ""}
+        for effect in sorted(effects, key=lambda one: one.at):
+            if effect.name not in mode:
+                continue
+            if effect.verb.endswith("delete_share"):
+                mode[effect.name] = ""
+            if effect.mode:
+                mode[effect.name] = effect.mode
+            if list(mode.values()) == ["rw", "rw"]:
+                yield f"I7 {source} and {destination} are writable after {effect.verb} of {effect.step}"
 
 
 def _whole(picture: Picture) -> Iterator[str]:
@@ -53,10 +98,22 @@ def _whole(picture: Picture) -> Iterator[str]:
                 yield f"I3 the copy of {key} is {copy['status']} with {copy['size']} bytes"
 
 
+def _closed(picture: Picture) -> Iterator[str]:
+    """I3, I7: a replica is on the backend, whole and of its size, and no client can reach it."""
+    for key, fact in picture.items():
+        there = fact.get("object")
+        if key.startswith("replica ") and (
+            there is None or not there["complete"] or (there["size"], there["mode"]) != (fact["size"], "none")
+        ):
+            yield f"I3 {key} of {fact['size']} bytes is on the backend as {there}"
+
+
 def _names(connection: Connection) -> set[str]:
     found: set[str] = set()
     for table in (tables.instances, tables.snapshot_instances, tables.tombstones):
         found |= set(connection.execute(select(table.c.object)).scalars())
+    for memory in connection.execute(select(tables.replicas.c.memory)).scalars():
+        found |= set(memory["sync_points"])
     return found
 
 
@@ -151,6 +208,8 @@ def _at_rest(connection: Connection, stage: Stage) -> Iterator[str]:
     operations, held = tables.operations, tables.reservations
     rows = connection.execute(select(operations).where(operations.c.project == stage.project)).mappings().all()
     for row in rows:
+        if row["kind"] == names.SYNC_REPLICA and row["state"] == "running":
+            continue  # as long-lived as its replica
         if row["state"] not in ("succeeded", "failed-clean") or row["ended_at"] is None or row["left_over"]:
             yield f"I10 operation {row['id']} ({row['kind']}) is {row['state']} {row['left_over']}"
         if (row["state"] == "failed-clean") != (row["failure"] is not None):
@@ -169,6 +228,16 @@ def _at_rest(connection: Connection, stage: Stage) -> Iterator[str]:
     ).scalar_one()
     if pending:
         yield f"I10 {pending} reservations are left pending"
+    yield from _held(connection, stage)
+
+
+def _held(connection: Connection, stage: Stage) -> Iterator[str]:
+    """I10: no resource says that an operation of the cell has it."""
+    instances = tables.instances.c
+    for name in connection.execute(
+        select(instances.object).where(instances.claimed_by.in_(stage.operations))
+    ).scalars():
+        yield f"I10 instance {name} is still claimed"
     for table in (tables.shares, tables.snapshots):
         claimed = select(table.c.name).where(table.c.project == stage.project, table.c.claimed_by.is_not(None))
         for name in connection.execute(claimed).scalars():
@@ -242,9 +311,17 @@ def whole_world(world: World) -> list[str]:
         stored = array.objects()
         found += [f"I2 {one.name} is an orphan on {backend}" for one in stored if one.name not in known]
         found += [f"I3 {name} is not on any backend" for name in _missing(world, stored, backend)]
-    copies = list((world.process.services.state_dir / "mover").glob("*"))
-    found += [f"I10 copy job {path.name} is left" for path in copies]
+    copies = [
+        one for one in (world.process.services.state_dir / "mover").glob("*") if not one.name.startswith("memory-")
+    ]
+    found += [f"I10 copy job {path.name} is left: {_about(path)}" for path in copies]
     return found
+
+
+def _about(job: Path) -> str:
+    """What the mover was asked for."""
+    request = job / "request.json"
+    return request.read_text() if request.is_file() else ", ".join(sorted(one.name for one in job.glob("*")))
 
 
 def _missing(world: World, stored: Sequence[StoredObject], backend: str) -> list[str]:

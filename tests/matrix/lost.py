@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import threading
 
+from activities.migration_steps import MigrationSteps
 from drivers.contract import ObjectRef
 from drivers.fake import FakeDriver
 from inventory import operations
 from shareflow import names
+from shareflow.contracts.migration_steps import SwitchInput
 from shareflow.contracts.steps import BeginInput, Begun, CommandStep, CommitInput
 from tests.matrix.cells import Cell
 from tests.matrix.injections import Injection
 from tests.matrix.situations import Handle
 from tests.matrix.stage import Stage, soon
 
-HELD = 30.0
+HELD = 240.0
 
 
 class LostBegin(Injection):
@@ -27,7 +29,7 @@ class LostBegin(Injection):
     def arm(self) -> None:
         """See base class."""
         stage, scenario = self.stage, self.scenario
-        recipe = stage.steps._recipe(scenario.kind)
+        recipe = stage.steps.recipe(scenario.kind)
         request = recipe.input_model.model_validate(scenario.request(stage)).model_dump(mode="json")
         stage.steps.begin(BeginInput(operation=stage.operation, kind=scenario.kind, request=request))
         self.fired = True
@@ -76,3 +78,15 @@ class LostCommit(Injection):
             await handle.cancel()
         finally:
             self.release.set()
+
+
+class LostSwitch(LostCommit):
+    """The same with the switch of a migration."""
+
+    def _commit(self) -> None:
+        stage = self.stage
+        begun = stage.begun()
+        assert begun.migration is not None
+        memory = begun.migration.memory
+        step = SwitchInput(operation=stage.operation, export_paths=memory.export_paths, memory=memory)
+        MigrationSteps(stage.world.process.services).switch(step)

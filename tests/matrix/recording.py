@@ -23,8 +23,15 @@ async def points_of(world: World, scenario: Scenario) -> tuple[dict[str, int], s
     if scenario.rules is not None:
         scenario.rules(stage)
     hits: Counter[str] = Counter()
-    for name in faults.declared():
-        faults.arm(name, lambda name=name: hits.update([name]), operation=stage.operation, times=_ROOM)  # type: ignore[misc]
+
+    def begin() -> None:
+        for name in faults.declared():
+            faults.arm(name, lambda name=name: hits.update([name]), operation=stage.operation, times=_ROOM)  # type: ignore[misc]
+
+    if scenario.behind:
+        faults.arm(scenario.behind, begin, operation=stage.operation)
+    else:
+        begin()
     handle = await world.start(scenario.kind, scenario.request(stage), operation=stage.operation)
     drive = asyncio.create_task(scenario.drive(stage, handle)) if scenario.drive else None
     ending = "succeeded"
@@ -38,11 +45,13 @@ async def points_of(world: World, scenario: Scenario) -> tuple[dict[str, int], s
         with contextlib.suppress(Refused):
             await world.result(other)
     faults.disarm(stage.operation)
+    await stage.replicas_rest()
     polled = "-slow" in scenario.name or "mover.copy.before_call" in hits
-    return {
-        name: min(count, JOB_VISITS) if polled and name.startswith(("backend", "mover")) else count
-        for name, count in sorted(hits.items())
-    }, ending
+    table = {}
+    for name, count in sorted(hits.items()):
+        counted = min(count, JOB_VISITS) if polled and name.startswith(("backend", "mover")) else count
+        table[name] = min(counted, scenario.most) if scenario.most else counted
+    return table, ending
 
 
 async def record_points(world: World) -> dict[str, dict[str, int]]:

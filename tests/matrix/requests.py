@@ -14,10 +14,19 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 
 from activities.inventory_steps import InventorySteps
+from activities.migration_steps import MigrationSteps
+from activities.recipes.migrate_replica import MigrateReplica
+from activities.recipes.promote import PromoteReplica
+from activities.replica_steps import ReplicaSteps
 from inventory import operations, tables
 from inventory.database import now
 from shareflow import faults, names
+from shareflow.contracts.evacuation_steps import EvacuationMemory, FollowEvacuationInput
+from shareflow.contracts.failover_steps import FollowFailoverInput
+from shareflow.contracts.fan_out import FanOutMemory
+from shareflow.contracts.migration_steps import EndCutoverInput, FollowInput, MigrationMemory, SwitchInput
 from shareflow.contracts.operations import OperationState
+from shareflow.contracts.replica_steps import EndRoundInput, FollowReplicaInput, SwitchReplicaInput
 from shareflow.contracts.steps import (
     AbortInput,
     BeginInput,
@@ -35,7 +44,8 @@ from tests.matrix.situations import Handle, command
 from tests.matrix.stage import Stage, soon
 from tests.support.world import Refused
 
-HELD = 30.0
+HELD = 240.0
+ENDED = ("succeeded", "failed-clean")
 
 
 class LateAttempt(Injection):
@@ -43,6 +53,7 @@ class LateAttempt(Injection):
 
     async def afterwards(self) -> list[str]:
         """See base class."""
+        await self.stage.replicas_rest()
         before = await asyncio.to_thread(self.stage.picture)
         attempt = self._attempt(self.stage.steps)
         try:
@@ -63,10 +74,20 @@ class LateAttempt(Injection):
         place = (row.begun or {}).get("instance") or {"id": "", "pool_id": ""}
         late = Failure(type="OperationFailed", message="late")
         again = PlaceAgainInput(operation=operation, instance=place["id"], pool_id=place["pool_id"], reason="late")
+        memory = MigrationMemory()
+        migration = MigrationSteps(self.stage.world.process.services)
+        promote = steps.recipe(names.PROMOTE_REPLICA)
+        assert isinstance(promote, PromoteReplica)
+        migrate = steps.recipe(names.MIGRATE_REPLICA)
+        assert isinstance(migrate, MigrateReplica)
+        replication = ReplicaSteps(self.stage.world.process.services, promote, migrate)
+        replica = ((row.begun or {}).get("replica") or place)["replica" if (row.begun or {}).get("replica") else "id"]
+        switch = SwitchInput(operation=operation, export_paths=["late"], memory=memory)
         attempts: dict[str, Callable[[], object]] = {
             names.BEGIN: lambda: steps.begin(BeginInput(operation=operation, kind=row.kind, request=row.request)),
             names.PLACE_AGAIN: lambda: steps.place_again(again),
             names.COMMIT: lambda: steps.commit(CommitInput(operation=operation, outcome="purged")),
+            names.BEGIN_UNDO: lambda: steps.begin_undo(later),
             names.ABORT: lambda: steps.abort(AbortInput(operation=operation, failure=late)),
             names.MARK: lambda: steps.mark(
                 MarkInput(operation=operation, state=OperationState.NEEDS_OPERATOR, left="late")
@@ -75,6 +96,24 @@ class LateAttempt(Injection):
             names.RESTORE_ROWS: lambda: steps.restore_rows(later),
             names.BEGIN_PURGE: lambda: steps.begin_purge(later),
             names.RETENTION: lambda: steps.retention(later),
+            names.FOLLOW_SHARE: lambda: migration.follow(FollowInput(operation=operation, memory=memory)),
+            names.BEGIN_CUTOVER: lambda: migration.begin_cutover(later),
+            names.SWITCH_SHARE: lambda: migration.switch(switch),
+            names.FOLLOW_EVACUATION: lambda: migration.follow_evacuation(
+                FollowEvacuationInput(operation=operation, memory=EvacuationMemory(), limit=1)
+            ),
+            names.FOLLOW_FAILOVER: lambda: replication.follow_failover(
+                FollowFailoverInput(operation=operation, memory=FanOutMemory(), limit=1)
+            ),
+            names.BEGIN_ROUND: lambda: replication.begin_round(later),
+            names.FOLLOW_REPLICA: lambda: replication.follow(
+                FollowReplicaInput(operation=operation, replica=replica, memory=memory)
+            ),
+            names.END_ROUND: lambda: replication.end_round(
+                EndRoundInput(operation=operation, replica=replica, memory=memory, synced_at=now(), error="late")
+            ),
+            names.SWITCH_REPLICA: lambda: replication.switch(SwitchReplicaInput(operation=operation, memory=memory)),
+            names.END_CUTOVER: lambda: migration.end_cutover(EndCutoverInput(operation=operation, memory=memory)),
         }
         return attempts[step]
 
@@ -133,8 +172,28 @@ class Messages(Injection):
             decisive = names.RESTORE if self.scenario.effect is effects.nothing else names.PURGE_NOW
             storm = [handle.execute_update(decisive, {}) for _ in range(2)]
             await asyncio.gather(*(self._quietly(each) for each in storm), self._quietly(handle.signal(decisive, {})))
+        if self.scenario.kind == names.MIGRATE_SHARE:
+            await self._storm(handle)
         await self._signals(handle, 1)
         self.fired = True
+
+    async def _storm(self, handle: Handle) -> None:
+        """Every command of a migration but the decisive ones, twice at once, before its time and after it."""
+        for name, body in (
+            (names.RESUME, {}),
+            (names.PAUSE, {}),
+            (names.SET_BANDWIDTH, {"bandwidth": "1 GiB/s"}),
+            (names.END_GRACE, {}),
+            (names.RESUME, {}),
+            (names.CUTOVER, {}),
+            (names.PAUSE, {}),
+            (names.RESUME, {}),
+        ):
+            twice = [handle.execute_update(name, body) for _ in range(2)]
+            await asyncio.gather(*(self._quietly(each) for each in twice), self._quietly(handle.signal(name, body)))
+        await soon(lambda: self.stage.phase() != "" or self.stage.state() in ENDED, "the switch")
+        for name in (names.CANCEL_MIGRATION, names.CUTOVER, names.PAUSE):
+            await asyncio.gather(self._quietly(handle.execute_update(name, {})), self._quietly(handle.signal(name, {})))
 
     async def afterwards(self) -> list[str]:
         """Commands to an operation that is over are told so."""
@@ -146,7 +205,7 @@ class Messages(Injection):
         return ["a command to an operation that is over was taken"]
 
     def _in_bin(self) -> bool:
-        return self.stage.phase() != "" or self.stage.state() in ("succeeded", "failed-clean")
+        return self.stage.phase() != "" or self.stage.state() in ENDED
 
     async def _signals(self, handle: Handle, times: int) -> None:
         for _ in range(times):
@@ -177,9 +236,12 @@ class Conflicting(Injection):
             self.reached.set()
             self.release.wait(HELD)
 
-        for point in faults.declared():
-            if point.startswith(("backend", "mover")) and point.endswith("before_call"):
-                faults.arm(point, hold, operation=self.stage.operation)
+        def arm() -> None:
+            for point in faults.declared():
+                if point.startswith(("backend", "mover")) and point.endswith("before_call"):
+                    faults.arm(point, hold, operation=self.stage.operation)
+
+        self.behind(arm)
 
     async def meanwhile(self, handle: Handle) -> None:
         """See base class."""

@@ -7,16 +7,18 @@ import contextlib
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
-from temporalio.client import WorkflowHistory
+from temporalio.client import WorkflowHistory, WorkflowQueryFailedError
+from temporalio.service import RPCError
 
-from shareflow import faults
+from shareflow import faults, names
 from tests.matrix import invariants
 from tests.matrix.building import build
-from tests.matrix.cells import Cell, endings
+from tests.matrix.cells import Cell, endings, takes_passes
 from tests.matrix.effects import nothing
 from tests.matrix.guarded import CANARY
 from tests.matrix.injections import Injection
@@ -28,7 +30,8 @@ from tests.support.world import Refused, World
 
 AT_ONCE = 14
 COPIES_AT_ONCE = 4  # a backend's mover works on two at a time
-PATIENCE = 75.0
+MIGRATIONS_AT_ONCE = 6  # they compare, which is the mover's work too
+PATIENCE = 180.0
 """Seconds in which an operation must have ended by itself; else its cell counts as one that needs an operator."""
 
 
@@ -65,6 +68,7 @@ class Runner:
         self.reports: dict[Cell, Report] = {}
         self._gate = asyncio.Semaphore(at_once)
         self._copies = asyncio.Semaphore(COPIES_AT_ONCE)
+        self._migrations = asyncio.Semaphore(MIGRATIONS_AT_ONCE)
         self._tasks: dict[Cell, asyncio.Task[Report]] = {}
         self._replays = Replays()
         self._began = time.monotonic()
@@ -103,7 +107,7 @@ class Runner:
         )
 
     async def _gated(self, cell: Cell) -> Report:
-        async with self._copies if cell.scenario.startswith("Copy") else self._gate:
+        async with self._room(cell):
             began = time.monotonic()
             try:
                 ending, problems = await Play(self.world, cell, self._replays).run()
@@ -111,6 +115,22 @@ class Runner:
                 ending, problems = "broken", [traceback.format_exc()]
             self.reports[cell] = Report(cell, ending, time.monotonic() - began, problems)
             return self.reports[cell]
+
+    def _room(self, cell: Cell) -> asyncio.Semaphore:
+        if takes_passes(cell):
+            return self._migrations
+        return self._copies if cell.scenario.startswith("Copy") else self._gate
+
+
+async def play_all(world: World, cells: Sequence[Cell]) -> list[str]:
+    """Play cells to their end; what is wrong with each, with their endings and with the whole world afterwards."""
+    runner = Runner(world)
+    runner.begin(cells)
+    reports = [await runner.report(cell) for cell in cells]
+    await runner.close()
+    problems = [str(report) for report in reports if report.problems]
+    odd = set(runner.summary()) - {"succeeded", "failed", "cancelled"}
+    return [*problems, *(f"an operation ended {ending}" for ending in odd), *invariants.whole_world(world)]
 
 
 class Play:
@@ -139,6 +159,7 @@ class Play:
         if outcome.ending == "stuck":
             return "needs an operator", [*self.problems, outcome.text]
         self.problems += await injection.afterwards()
+        await self.stage.replicas_rest()
         if not injection.fired:
             self.problems.append("the fault never happened: the cell proves nothing")
         await self._check(before, outcome)
@@ -155,12 +176,19 @@ class Play:
         try:
             outcome = await asyncio.wait_for(self._outcome(handle), PATIENCE)
         except TimeoutError:
-            outcome = Outcome("stuck", text=f"it has not ended after {PATIENCE:.0f} s")
+            outcome = Outcome("stuck", text=f"it has not ended after {PATIENCE:.0f} s: {await self._where(handle)}")
         await self._beside(beside, outcome)
         for other in self.stage.others:
             with contextlib.suppress(Refused):
                 await asyncio.wait_for(self.world.result(other), PATIENCE)
         return outcome
+
+    async def _where(self, handle: Handle) -> str:
+        """What an operation that does not end is at."""
+        try:
+            return str(await handle.query(names.STATUS, rpc_timeout=timedelta(seconds=5)))
+        except (RPCError, WorkflowQueryFailedError) as error:
+            return f"its status cannot be read: {error}"
 
     async def _beside(self, tasks: list[asyncio.Task[None]], outcome: Outcome) -> None:
         # A conflicting operation goes on after the one under test; a command without a taker does not.
@@ -173,7 +201,8 @@ class Play:
             # A command may come to an operation that a cancel or a refusal has ended before.
             expected = outcome.ending != "succeeded" or self.cell.fault == "F19"
             if isinstance(answer, Exception) and not (expected and self.cell.fault != "F18"):
-                self.problems.append(f"{type(answer).__name__}: {answer}")
+                cause = getattr(answer, "cause", None)
+                self.problems.append(f"{type(answer).__name__}: {answer} {cause or ''}")
 
     async def _outcome(self, handle: Handle) -> Outcome:
         try:
@@ -212,7 +241,7 @@ class Play:
         before = await asyncio.to_thread(self._effects)
         handle = await stage.world.start(self.scenario.kind, self.scenario.request(stage), operation=stage.operation)
         try:
-            again = await asyncio.wait_for(self._outcome(handle), 30)
+            again = await asyncio.wait_for(self._outcome(handle), PATIENCE)
         except TimeoutError:
             self.problems.append("I12 the same request again does not end")
             return

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
 from activities import specs
+from drivers.contract import ObjectRef
 from drivers.fake import FaultKind
 from inventory import catalogue
 from inventory.database import Turn
 from shareflow import faults, names
 from tests.matrix.stage import GIB, Stage, soon
+from tests.support.scenes import Gate
 
 Prepare = Callable[[Stage], Coroutine[Any, Any, None]]
 Handle = WorkflowHandle[Any, Any]
@@ -37,6 +40,49 @@ def home(pool: str = "a1", *, snapshots: int = 0, kind: str = "standard") -> Pre
             stage.write("home", f"after-s{number}")
 
     return prepare
+
+
+def replicated(pool: str = "a2", *, at: str = "a1", changed: bool = False) -> Prepare:
+    """The share with a snapshot and a replica; other content since, when it is changed."""
+
+    async def prepare(stage: Stage) -> None:
+        await home(at, snapshots=1, kind="twice")(stage)
+        await stage.replicate(pool)
+        if changed:
+            await asyncio.to_thread(stage.write, "home", "later")
+
+    return prepare
+
+
+async def kept_in_step(stage: Stage) -> None:
+    """The same with later content, and the operation that keeps the replica in step is the one under test."""
+    await replicated(changed=True)(stage)
+    (replica,) = stage.replicas()
+    stage.asked = {"share": replica["share_id"], "replica": replica["id"], "by": ""}
+    stage.operation = replica["sync_operation"]
+    stage.operations.append(stage.operation)
+    await stage.world.client.get_workflow_handle(stage.operation).terminate("it is started anew by the cell")
+
+
+def as_opened(stage: Stage) -> dict[str, Any]:
+    """What the operation was asked for when it was opened."""
+    return stage.asked
+
+
+async def round_then_delete(stage: Stage, _handle: Handle) -> None:
+    """Delete the replica once a round has brought it everything."""
+
+    def whole() -> bool:
+        (replica,) = stage.replicas()
+        backend, ref = stage.place("home")
+        array = stage.world.array(backend)
+        there = array.fingerprint(ObjectRef("a2", replica["object"]))
+        return there == array.fingerprint(ref) and replica["claimed_by"] is None and replica["error"] == ""
+
+    await soon(whole, "a round", seconds=60, pause=0.1)
+    await stage.world.run(
+        names.DELETE_REPLICA, stage.input(share="home", replica="a2"), operation=stage.new_operation()
+    )
 
 
 async def applied(stage: Stage) -> None:
@@ -111,7 +157,7 @@ def source_unreadable(kind: FaultKind) -> Rules:
 
 async def command(stage: Stage, handle: Handle, name: str, body: dict[str, Any]) -> str:
     """Send an update as soon as the operation takes it; gives its answer."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(120):
         while True:
             await soon(lambda: stage.phase() == "recycle-bin", "the recycle bin")
             try:
@@ -134,6 +180,43 @@ def sends(*commands: tuple[str, dict[str, Any], str]) -> Drive:
                 raise AssertionError(f"{name} answered {answer!r}, not {expected!r}")
 
     return drive
+
+
+def held_at(point: str, visit: int = 1) -> Rules:
+    """The operation is held at a point until what drives it lets it go on."""
+
+    def rules(stage: Stage) -> None:
+        for _ in range(visit - 1):
+            faults.arm(point, lambda: None, operation=stage.operation)
+        stage.gate = Gate(point, stage.operation)
+
+    return rules
+
+
+def meanwhile(name: str, body: Mapping[str, Any], expected: str) -> Drive:
+    """A command while the operation is held at its gate, with what its answer starts with."""
+
+    async def drive(stage: Stage, handle: Handle) -> None:
+        assert stage.gate is not None
+        try:
+            await soon(stage.gate.is_reached, "the gate")
+            answer = await handle.execute_update(name, body)
+        finally:
+            stage.gate.open()
+        if not answer.startswith(expected):
+            raise AssertionError(f"{name} answered {answer!r}, not {expected!r}")
+
+    return drive
+
+
+async def commands_cutover(stage: Stage, handle: Handle) -> None:
+    """Cut over by command; once more whenever a cutover failed."""
+    if stage.before_command is not None:
+        await stage.before_command.wait()
+    while not stage.phase() and stage.state() not in ("succeeded", "failed-clean"):
+        with contextlib.suppress(WorkflowUpdateFailedError, RPCError):
+            await handle.execute_update(names.CUTOVER, {})
+        await asyncio.sleep(0.1)
 
 
 def busy_revert(*, done: bool) -> Rules:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import inspect
 import uuid
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -19,11 +21,13 @@ from inventory import tables
 from shareflow import names
 from shareflow.contracts.operations import CreateShareInput, CreateSnapshotInput, Request
 from shareflow.contracts.steps import BeginInput, Begun, CommitInput
-from tests.matrix.world import BACKENDS
+from tests.support.scenes import Gate
 from tests.support.world import World
 
 Picture = dict[str, dict[str, Any]]
 GIB = 2**30
+INTERVAL = timedelta(hours=1)
+"""Between two rounds of a replica, or two looks at it."""
 
 
 @dataclass
@@ -36,6 +40,9 @@ class Stage:
         contents: fingerprint of each named content that the cell wrote.
         noted: a scripted fault that the cell waits for.
         others: handles of operations that run beside the one under test.
+        asked: what an operation that others have opened was asked for.
+        gate: where the operation is held until the cell has sent it something.
+        before_command: what the cutover is commanded after.
     """
 
     world: World
@@ -45,6 +52,9 @@ class Stage:
     contents: dict[str, str] = field(default_factory=dict)
     noted: Fault | None = None
     others: list[WorkflowHandle[Any, Any]] = field(default_factory=list)
+    asked: dict[str, Any] = field(default_factory=dict)
+    gate: Gate | None = None
+    before_command: asyncio.Event | None = None
 
     def __post_init__(self) -> None:
         self.project = f"m-{uuid.uuid4().hex[:16]}"
@@ -105,7 +115,7 @@ class Stage:
 
     def arrays(self) -> dict[str, FakeArray]:
         """The arrays behind the backends."""
-        return {backend: self.world.array(backend) for backend in BACKENDS}
+        return {backend: self.world.array(backend) for backend in self.drivers}
 
     def place(self, share: str, snapshot: str = "") -> tuple[str, ObjectRef]:
         """Backend and address of a share's object, or of one of its snapshots'."""
@@ -117,10 +127,11 @@ class Stage:
             statement = (
                 statement.join(snapshots, snapshots.c.id == copies.c.snapshot_id)
                 .join(shares, shares.c.id == snapshots.c.share_id)
-                .where(snapshots.c.name == snapshot)
+                .join(tables.instances, tables.instances.c.id == copies.c.instance_id)
+                .where(snapshots.c.name == snapshot, tables.instances.c.role == "active")
             )
         else:
-            statement = statement.join(shares, shares.c.id == copies.c.share_id)
+            statement = statement.join(shares, shares.c.id == copies.c.share_id).where(copies.c.role == "active")
         statement = statement.where(shares.c.project == self.project, shares.c.name == share)
         with self.world.database.read() as connection:
             row = connection.execute(statement).one()
@@ -143,6 +154,77 @@ class Stage:
         """The phase of a deletion under test in the inventory, or empty."""
         begun = self._row("begun")
         return str(begun["phase"]) if begun else ""
+
+    def begun(self) -> Begun:
+        """What the operation under test was begun as, as its inventory steps keep it."""
+        return Begun.model_validate(self._row("begun"), strict=False)
+
+    def destination(self) -> str:
+        """Name of the object that the migration or promotion under test moves to."""
+        begun = self.begun()
+        terms = begun.migration or begun.replica
+        assert terms is not None
+        return terms.destination.object
+
+    async def replicate(self, pool: str) -> None:
+        """A replica of home, which is in step and rests."""
+        request = self.input(share="home", pool=pool)
+        await self.world.run(names.CREATE_REPLICA, request, operation=self.new_operation())
+        await self.replicas_rest()
+
+    def replicas(self) -> list[Any]:
+        """The rows of this project's replicas, with what their instances say of who has them."""
+        rows, instances, shares = tables.replicas, tables.instances, tables.shares
+        statement = (
+            select(rows, instances.c.claimed_by, instances.c.object)
+            .join(instances, instances.c.id == rows.c.id)
+            .join(shares, shares.c.id == rows.c.share_id)
+            .where(shares.c.project == self.project)
+        )
+        with self.world.database.read() as connection:
+            return list(connection.execute(statement).mappings())
+
+    async def replicas_rest(self) -> None:
+        """Whoever keeps a replica in step has looked at it and rests; of what is none any more it has ended.
+
+        From then on nothing happens to a replica for as long as the interval of its type, unless somebody asks for it.
+        """
+        operations = tables.operations.c
+        running = select(operations.id).where(
+            operations.project == self.project, operations.kind == names.SYNC_REPLICA, operations.ended_at.is_(None)
+        )
+
+        async def rest() -> bool:
+            with self.world.database.read() as connection:
+                open_ = set(connection.execute(running).scalars())
+            rows = self.replicas()
+            let_go = open_ == {row["sync_operation"] for row in rows} and all(
+                row["tried_at"] is not None and row["claimed_by"] is None and row["stale"] != "unfenced" for row in rows
+            )
+            return let_go and all([await self._rests(row["sync_operation"], row["tried_at"]) for row in rows])
+
+        await soon(rest, "the rest of all replicas", pause=0.1)
+
+    async def _rests(self, sync: str, tried_at: datetime) -> bool:
+        """Whether a sync does nothing before its interval is over: it rests that long, or its watcher has looked."""
+        handle = self.world.client.get_workflow_handle(sync)
+        described = (await handle.describe()).raw_description
+        if described.HasField("pending_workflow_task"):
+            return False
+        if described.pending_activities:
+            (step,) = described.pending_activities
+            watches = step.activity_type.name == names.WATCH_REPLICA and step.HasField("last_started_time")
+            return watches and tried_at > step.last_started_time.ToDatetime(UTC)
+        pauses: dict[str, timedelta] = {}
+        async for event in handle.fetch_history_events():
+            if event.HasField("timer_started_event_attributes"):
+                started = event.timer_started_event_attributes
+                pauses[started.timer_id] = started.start_to_fire_timeout.ToTimedelta()
+            elif event.HasField("timer_fired_event_attributes"):
+                pauses.pop(event.timer_fired_event_attributes.timer_id)
+            elif event.HasField("timer_canceled_event_attributes"):
+                pauses.pop(event.timer_canceled_event_attributes.timer_id)
+        return bool(pauses) and min(pauses.values()) >= INTERVAL
 
     def waits(self) -> bool:
         """Whether the operation under test stands in line."""
@@ -178,8 +260,9 @@ class Stage:
             )
         owners = {row["id"]: row["name"] for row in found["shares"]}
         picture: Picture = {}
+        replicas = {copy["id"]: copy for copy in instances if copy["role"] == "replica"}
         for row in found["shares"]:
-            mine = [copy for copy in instances if copy["share_id"] == row["id"]]
+            mine = [copy for copy in instances if copy["share_id"] == row["id"] and copy["id"] not in replicas]
             paths = [each["path"] for each in exports if each["instance_id"] in {copy["id"] for copy in mine}]
             picture[f"share {row['name']}"] = {
                 **{key: row[key] for key in ("id", "status", "size", "live_name", "purge_at", "claimed_by")},
@@ -189,11 +272,21 @@ class Stage:
                 "copies": [self._copy(pools, copy) for copy in mine],
             }
         for row in found["snapshots"]:
-            mine = [copy for copy in frozen if copy["snapshot_id"] == row["id"]]
+            mine = [copy for copy in frozen if copy["snapshot_id"] == row["id"] and copy["instance_id"] not in replicas]
             picture[f"snapshot {owners.get(row['share_id'])}/{row['name']}"] = {
                 **{key: row[key] for key in ("id", "status", "size", "claimed_by")},
                 "copies": [self._copy(pools, copy) for copy in mine],
             }
+        names_of = {row["id"]: row["name"] for row in found["snapshots"]}
+        for copy in replicas.values():
+            fact = self._copy(pools, copy)
+            there = f"{owners.get(copy['share_id'])}/{fact['pool']}"
+            if fact["object"] is not None:
+                # What was copied stays, however an operation ends.
+                picture[f"content of {there}"] = {"content": fact["object"].pop("content")}
+            beside = [other for other in frozen if other["instance_id"] == copy["id"]]
+            snapshots = {names_of[other["snapshot_id"]]: self._copy(pools, other) for other in beside}
+            picture[f"replica {there}"] = {**fact, "snapshots": snapshots}
         for row in found["quotas"]:
             picture["quota"] = {key: row[key] for key in ("shares_used", "bytes_used", "snapshots_used")}
         for row in found["tombstones"]:
@@ -239,10 +332,10 @@ def _recorded(qos: dict[str, Any] | None) -> dict[str, Any]:
     return {key["key"]: key["enforced"] for key in (qos or {"keys": []})["keys"] if key["enforced"] is not None}
 
 
-async def soon(condition: Any, what: str, *, seconds: float = 30, pause: float = 0.02) -> None:
-    """Wait until something is true. Raises TimeoutError naming it."""
+async def soon(condition: Any, what: str, *, seconds: float = 120, pause: float = 0.02) -> None:
+    """Wait until something is true, which may have to be waited for itself. Raises TimeoutError naming it."""
     end = asyncio.get_running_loop().time() + seconds
-    while not condition():
+    while not (await found if inspect.isawaitable(found := condition()) else found):
         if asyncio.get_running_loop().time() > end:
             raise TimeoutError(f"{what} did not come within {seconds} s")
         await asyncio.sleep(pause)

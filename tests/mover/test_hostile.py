@@ -17,8 +17,8 @@ from drivers.contract import JobState
 from drivers.errors import DriverError, Rejected
 from drivers.mover import CopyOptions, Mover, compare_trees, copy_tree
 from drivers.mover.builtin import TreeCopier
-from drivers.mover.child import CopyProcess
 from drivers.mover.control import Control
+from drivers.mover.copying import CopyProcess
 from drivers.mover.fsops import PART_PREFIX, open_directory
 from drivers.mover.jobdir import REQUEST, STATUS, JobDir
 from drivers.mover.options import Engine, Request
@@ -135,7 +135,7 @@ def _part_names(source: Path, target: Path) -> dict[str, str]:
     left, right = open_directory(str(source)), open_directory(str(target))
     try:
         copier = TreeCopier(left, right, Control())
-        copier._enter(os.dup(left), os.dup(right), "")
+        copier._enter(os.dup(left), os.dup(right), "", made=False)
         frame = copier._stack.pop()
         names = {name: copier._part_name(frame, name, (source / name).stat()) for name in frame.present}
         os.close(frame.source)

@@ -131,6 +131,7 @@ def test_impossible_copies_are_refused_before_anything_is_written(mover: Mover, 
             mover.start("job", tmp_path / source, tmp_path / target)
     assert mover.poll("job") is None
     assert not (tmp_path / "target").exists()
+    assert list((tmp_path / "jobs").iterdir()) == []
     with pytest.raises(ValueError, match="bandwidth is 0"):
         CopyOptions(bandwidth=0)
     with pytest.raises(NotFound, match="no copy job 'job'"):
@@ -285,7 +286,7 @@ def test_sigterm_is_a_clean_stop(mover: Mover, tmp_path: Path, engine: Engine) -
     os.kill(child_of(tmp_path), signal.SIGTERM)
     job = wait_final(mover, "job", 2)
     assert job.state is JobState.FAILED
-    assert "the copy was stopped" in job.message
+    assert "the job was stopped" in job.message
     wait_for(lambda: not processes_of(tmp_path), "all processes to be gone", 2)
 
 
@@ -347,6 +348,17 @@ def test_torn_records_are_a_dead_job_and_not_an_error(mover: Mover, tmp_path: Pa
     assert (job.state, job.message) == (JobState.FAILED, DIED)
     mover.start("job", tmp_path / "source", tmp_path / "target")
     assert wait_final(mover, "job").state is JobState.DONE
+
+
+@pytest.mark.parametrize("gentle", [True, False])
+def test_gentle_copy_leaves_the_processor_to_others(mover: Mover, tmp_path: Path, gentle: bool) -> None:
+    """It runs niced; any other copy runs as whoever started it."""
+    fill(tmp_path / "source", 1, 10, 4 * MIB)
+    mover.start("job", tmp_path / "source", tmp_path / "target", CopyOptions(bandwidth=MIB, gentle=gentle))
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    wait_for(lambda: _part(tmp_path / "target") is not None, "the big file to be begun")
+    assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in processes_of(tmp_path)} == {own + 10 * gentle}
+    mover.cancel("job")
 
 
 def test_child_starts_light(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
 SESSION = pytest.StashKey[pytest.Session]()
+SUMMARY = "summary"
+"""Property of a test whose value is printed at the end of the run, also when another process ran the test."""
 _SETTLE = 0.5
 
 
@@ -37,6 +39,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     """Say what this run did not prove, so that a green run on a poor machine is not taken for a whole one."""
+    for report in (*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")):
+        for line in (str(value) for name, value in report.user_properties if name == SUMMARY):
+            terminalreporter.line(line)
     skipped = terminalreporter.getreports("skipped")
     reasons = Counter(_reason(report) for report in skipped)
     if reasons:

@@ -39,20 +39,19 @@ def keep(name: str, suffix: str, history: WorkflowHistory) -> None:
 
 async def record_cells(wanted: Sequence[str], suffix: str) -> None:
     """Play cells of the fault matrix and keep their histories."""
-    with tempfile.TemporaryDirectory() as directory:
-        async with matrix_world(find_temporal(report=print), Path(directory)) as world:
-            replays = Replays()
-            for name in wanted:
-                play = Play(world, parse(CELLS[name]), replays)
-                ending, problems = await play.run()
-                if problems or play.history is None:
-                    raise SystemExit(f"{name} ended {ending}: {problems}")
-                keep(name, suffix, play.history)
-            await replays.close()
+    async with matrix_world(find_temporal(report=print)) as world:
+        replays = Replays()
+        for name in wanted:
+            play = Play(world, parse(CELLS[name]), replays)
+            ending, problems = await play.run()
+            if problems or play.history is None:
+                raise SystemExit(f"{name} ended {ending}: {problems}")
+            keep(name, suffix, play.history)
+        await replays.close()
 
 
 async def record(wanted: Sequence[str], suffix: str) -> None:
-    """Play and keep. A workflow id is not part of what is replayed, so each recording has new ones."""
+    """Play and keep. A history is replayed under the id that it was recorded with, so each recording has new ones."""
     await record_cells([name for name in wanted or CELLS if name in CELLS], suffix)
     binary = find_temporal(report=print)
     with tempfile.TemporaryDirectory() as directory:

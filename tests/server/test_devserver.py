@@ -20,7 +20,7 @@ import pytest
 from temporalio import activity, workflow
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client, WorkflowExecutionStatus
-from temporalio.common import SearchAttributeKey
+from temporalio.common import Priority, SearchAttributeKey
 from temporalio.service import RPCError
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
@@ -125,6 +125,35 @@ async def test_standalone_activity_and_update_work_without_further_settings(serv
         handle = await client.start_workflow(Patient.run, id="patient", task_queue="q")
         assert await handle.execute_update(Patient.say, "done") == "DONE"
         assert await handle.result() == "done"
+
+
+async def test_queue_gives_out_what_evacuations_wait_for_after_all_else(server: DevServer) -> None:
+    """A step that is asked for later, by others, is not behind those of an evacuation that wait for the same place."""
+    await server.start()
+    client = await Client.connect(server.address)
+    taken: list[int] = []
+
+    @activity.defn
+    async def take(number: int) -> None:
+        taken.append(number)
+
+    evacuation, others = Priority(priority_key=names.EVACUATIONS_PRIORITY), Priority.default
+    started = [
+        await client.start_activity(
+            take,
+            number,
+            id=f"take-{number}",
+            task_queue="q",
+            start_to_close_timeout=timedelta(seconds=10),
+            priority=evacuation if number else others,
+        )
+        for number in (*range(1, 25), 0)
+    ]
+    async with Worker(client, task_queue="q", activities=[take], max_concurrent_activities=1):
+        for handle in started:
+            await handle.result()
+    assert sorted(taken) == list(range(25))
+    assert taken.index(0) < 12, taken  # each part of a queue orders what it has, and some are on their way already
 
 
 async def test_week_passes_in_a_moment_where_time_skipping_is_asked_for(temporal_binary: Path) -> None:

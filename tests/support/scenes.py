@@ -44,9 +44,13 @@ class Gate:
         self._reached.set()
         self._opened.wait(30)
 
+    def is_reached(self) -> bool:
+        """Whether somebody stands at the gate, or has stood there."""
+        return self._reached.is_set()
+
     async def reached(self) -> None:
         """Somebody stands at the gate."""
-        await until(self._reached.is_set, seconds=15)
+        await until(self.is_reached, seconds=15)
 
     def open(self) -> None:
         """Let it go on."""
@@ -76,6 +80,7 @@ class Scene:
 
     async def start(self, kind: str, *, operation: str | None = None, **fields: Any) -> Handle:
         """Start an operation in this project, under a new id unless one is given."""
+        self.world.check_alive()
         if operation is not None:
             self.operations.append(operation)
         return await self.world.skipper.client.start_workflow(
@@ -183,9 +188,9 @@ class Scene:
         """Days between two moments of a status."""
         return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)) / timedelta(days=1)
 
-    async def noted(self, handle: Handle, text: str) -> dict[str, Any]:
+    async def noted(self, handle: Handle, text: str, *, seconds: float = 10) -> dict[str, Any]:
         """The status once its note says something."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(seconds):
             while True:
                 status = await self.status(handle)
                 if text in status["note"]:
@@ -239,7 +244,7 @@ class Scene:
     def _check_objects(self, shares: list[RowMapping], snapshots: list[RowMapping]) -> None:
         rows = [row for share in shares for row in self.rows(tables.instances, share_id=share["id"])]
         copies = [row for one in snapshots for row in self.rows(tables.snapshot_instances, snapshot_id=one["id"])]
-        tombstones = self.rows(tables.tombstones, project=self.project)
+        tombstones = self.rows(tables.tombstones, project=self.project, gone_at=None)
         assert len(rows) == len(shares)
         assert {row["object"] for row in [*rows, *copies, *tombstones]} == self.objects()
         recorded = {share["id"]: share["qos"] for share in shares}
@@ -259,7 +264,7 @@ class Scene:
                     sums = sums.where(table.c.gone_at.is_(None))
                 for row in connection.execute(sums).all():
                     carried[row[0]] = carried.get(row[0], 0) + int(row[1])
-            assert audit.broken_chains(connection) == []
+            assert audit.broken_chains(connection, project=self.project) == []
         for pool in self.rows(tables.pools):
             pending = self.rows(tables.reservations, scope="pool", target=pool["id"], state="pending")
             total = carried.get(pool["id"], 0) + sum(row["bytes"] for row in pending)

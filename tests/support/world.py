@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -22,17 +22,32 @@ from inventory.database import Database, deployment_id
 from shareflow import names
 from shareflow.contracts.steps import Limits
 from shareflow.converter import data_converter
+from shareflow.server.devserver import DevServer, DevServerSettings
+from tests.support.quick import quick_directory
 
 T = TypeVar("T")
 
 # Short limits, so that what a person would wait minutes for shows in a test within seconds.
-TEST_LIMITS = Limits(call=3, job=60, heartbeat=2, unserved=2, patience=6, retry=0.2, poll=0.02, turn=2)
+TEST_LIMITS = Limits(
+    call=3, job=60, heartbeat=2, unserved=2, patience=6, retry=0.2, poll=0.02, turn=2, settle=0.2, history=300
+)
 
 FAKE_SPECS: tuple[Mapping[str, Any], ...] = (
     {"kind": "ShareType", "name": "standard", "description": "anything"},
     {"kind": "ShareType", "name": "ssd", "require": {"media": "ssd"}},
     {"kind": "ShareType", "name": "plain", "snapshots": {"allowed": False}},
     {"kind": "ShareType", "name": "fast", "qos": "gold"},
+    {"kind": "ShareType", "name": "twice", "replicas": {"type": "dr", "count": 2, "interval": "1 s", "loss": "30 s"}},
+    {
+        "kind": "ShareType",
+        "name": "mirrored",
+        "replicas": {"type": "readable", "count": 1, "interval": "2 s", "loss": "40 s"},
+    },
+    {
+        "kind": "ShareType",
+        "name": "zoned",
+        "replicas": {"count": 2, "apart": "zone", "interval": "1 s", "loss": "30 s"},
+    },
     {"kind": "ShareType", "name": "spread", "spread": {"by": "zone"}},
     {
         "kind": "ShareType",
@@ -108,11 +123,13 @@ class Refused(Exception):
 
 @dataclass
 class World:
-    """One running Shareflow and what tests do with it."""
+    """One running Shareflow and what tests do with it; ``server`` where they may kill it."""
 
     client: Client
     process: worker.Process
     skipper: TimeSkipper
+    dead: list[BaseException]
+    server: DevServer | None = None
 
     @property
     def database(self) -> Database:
@@ -134,8 +151,13 @@ class World:
         """A project of its own for one test."""
         return f"p-{uuid.uuid4().hex[:12]}"
 
+    def check_alive(self) -> None:
+        """Fail where a worker has died, so that what comes after it is not taken for the cause."""
+        assert not self.dead, f"a worker of this world has died: {self.dead[0]!r} from {self.dead[0].__cause__!r}"
+
     async def start(self, kind: str, request: Any, *, operation: str | None = None) -> WorkflowHandle[Any, Any]:
         """Start an operation."""
+        self.check_alive()
         return await self.skipper.client.start_workflow(
             kind, request, id=operation or f"op-{uuid.uuid4()}", task_queue=names.QUEUE
         )
@@ -188,8 +210,12 @@ async def running_world(
     documents: Sequence[Mapping[str, Any]] = FAKE_SPECS,
     database: str | None = None,
     limits: Limits = TEST_LIMITS,
+    backends: Sequence[str] = (),
 ) -> AsyncIterator[World]:
-    """A worker on the given server, in this process, with specs of its own. One at a time per server."""
+    """A worker on the given server, in this process, with specs of its own. One at a time per server.
+
+    It serves the queues of these backends only, of all when none is named.
+    """
     specs = write_specs(directory / "specs", documents)
     plain = await Client.connect(address, data_converter=data_converter)
     skipper = TimeSkipper(plain, config=TimeSkippingConfig(enabled=False))
@@ -199,12 +225,45 @@ async def running_world(
         specs=[specs],
         address=address,
         limits=limits,
+        backends=list(backends),
     )
-    process = await asyncio.to_thread(worker.Process, settings, skipper.client)
+    dead: list[BaseException] = []
+
+    async def died(error: BaseException) -> None:
+        dead.append(error)
+
+    process = await asyncio.to_thread(worker.Process, settings, skipper.client, died)
     try:
-        async with AsyncExitStack() as stack:
-            for each in process.workers():
-                await stack.enter_async_context(each)
-            yield World(client=plain, process=process, skipper=skipper)
+        async with process.polling():
+            yield World(client=plain, process=process, skipper=skipper, dead=dead)
     finally:
         process.close()
+
+
+@asynccontextmanager
+async def world_of_its_own(
+    binary: Path,
+    *,
+    documents: Sequence[Mapping[str, Any]] = FAKE_SPECS,
+    database: str | None = None,
+    limits: Limits = TEST_LIMITS,
+    backends: Sequence[str] = (),
+) -> AsyncIterator[World]:
+    """A worker on a server that nobody else uses, with time skipping; both are gone at the end."""
+    with quick_directory() as directory:
+        settings = DevServerSettings(
+            binary=binary, database=directory / "temporal.db", log_file=directory / "server.log", time_skipping=True
+        )
+        async with (
+            DevServer(settings) as server,
+            running_world(
+                server.address,
+                directory / "world",
+                documents=documents,
+                database=database,
+                limits=limits,
+                backends=backends,
+            ) as running,
+        ):
+            running.server = server
+            yield running

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from shareflow import faults
+from tests.support.replicas import Replicated
 from tests.support.scenes import BACKENDS, Scene
 from tests.support.world import World
 
@@ -22,3 +23,14 @@ def scene(world: World) -> Iterator[Scene]:
     for name in BACKENDS:
         world.array(name).script.clear()
     scene.check()
+
+
+@pytest.fixture
+async def home(scene: Scene) -> AsyncIterator[Replicated]:
+    """A share that may have replicas; they go with it, whatever became of the test."""
+    found = Replicated(scene)
+    yield found
+    faults.disarm()
+    for name in BACKENDS:
+        scene.world.array(name).script.clear()
+    await found.clean()

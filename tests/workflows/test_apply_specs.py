@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +16,17 @@ from inventory import tables
 from shareflow import names
 from shareflow.contracts import reads
 from shareflow.contracts.specs import MAX_DOCUMENTS, PlanQuery, PlanView
-from shareflow.server.devserver import DevServer, DevServerSettings
 from tests.support.applying import Documents, applied, apply, changed, plan, pool, without_pool
 from tests.support.scenes import BACKENDS, GIB, Gate, Scene
-from tests.support.world import FAKE_SPECS, Refused, World, running_world, write_specs
+from tests.support.world import FAKE_SPECS, Refused, World, world_of_its_own, write_specs
 
 PIB = 2**50
 
 
 @pytest.fixture(scope="module")
-async def land(temporal_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+async def land(temporal_binary: Path) -> AsyncIterator[World]:
     """A world of its own: what is applied counts for everybody in it."""
-    directory = tmp_path_factory.mktemp("apply")
-    settings = DevServerSettings(binary=temporal_binary, database=directory / "temporal.db", time_skipping=True)
-    async with DevServer(settings) as server, running_world(server.address, directory) as world:
+    async with world_of_its_own(temporal_binary) as world:
         yield world
 
 
@@ -215,6 +212,39 @@ async def test_creates_in_flight_are_not_disturbed(stage: Scene, first: Document
     for number in range(3):
         await apply(stage, changed(first, "ShareType", "standard", retention=200 + number))
     assert len({result["share_id"] for result in await asyncio.gather(*creates)}) == 12
+
+
+MOVED_MEANWHILE: dict[str, Callable[[Documents], Documents]] = {
+    "its destination leaves the specs": lambda first: without_pool(first, "alpha", "a2"),
+    "its destination keeps its room back": lambda first: pool(first, "alpha", "a2", reserved_percent=100),
+    "its destination is of another medium": lambda first: pool(
+        changed(first, "ShareType", "standard", require={"media": "hdd"}), "alpha", "a2", attributes={"media": "tape"}
+    ),
+    "its source leaves the specs": lambda first: without_pool(first, "alpha", "a1"),
+    "its type has other rules": lambda first: changed(first, "ShareType", "standard", require={"media": "tape"}),
+}
+MOMENTS = ("mover.receive.before_call", "mover.verify.before_call", "backend.delete_share.before_call")
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("case", MOVED_MEANWHILE)
+async def test_a_migration_that_has_begun_comes_to_its_end_whatever_is_applied_meanwhile(
+    stage: Scene, first: Documents, case: str, moment: str
+) -> None:
+    """While it copies, while writers are stopped, and past the switch: it was placed by the specs of its begin."""
+    await stage.create()
+    await stage.snapshot("s1")
+    operation = stage.new_id()
+    gate = Gate(moment, operation)
+    request = {"share": "home", "to_pool": "a2", "mode": "driver", "preserve_snapshots": True}
+    handle = await stage.start(names.MIGRATE_SHARE, operation=operation, cutover_when="immediately", grace=0, **request)
+    await gate.reached()
+    await apply(stage, MOVED_MEANWHILE[case](first), allow=["alpha/a1", "alpha/a2"])
+    gate.open()
+    result = await stage.world.result(handle)
+    assert (result["outcome"], result["destination"]) == ("migrated", "alpha/a2")
+    assert stage.share()["status"] == "available"
+    assert len(stage.rows(tables.instances, share_id=stage.share()["id"])) == 1
 
 
 async def test_cancel_during_the_transaction_comes_too_late(stage: Scene, first: Documents) -> None:

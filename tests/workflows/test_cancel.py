@@ -9,10 +9,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from temporalio.exceptions import ApplicationError
 
+from activities.inventory_steps import InventorySteps
 from drivers.fake import FakeDriver, FaultKind
 from inventory import tables
 from shareflow import names
+from shareflow.contracts.steps import CommitInput
 from tests.support.scenes import GIB, Gate, Handle, Scene
 
 OPERATIONS: dict[str, dict[str, Any]] = {
@@ -33,6 +36,11 @@ BEFORE_THE_CALL = [
     (names.RESIZE_SHARE, "backend.resize_share"),
     (names.DELETE_SHARE, "backend.set_access_mode"),
 ]
+UNDONE_BY = {
+    names.CREATE_SHARE: ("backend.create_share", "backend.delete_share"),
+    names.CREATE_SNAPSHOT: ("backend.create_snapshot", "backend.delete_snapshot"),
+    names.DELETE_SHARE: ("backend.set_access_mode", "backend.set_access_mode"),
+}
 BEYOND_RETURN = [
     (names.DELETE_SNAPSHOT, "backend.delete_snapshot.before_call"),
     (names.CREATE_SHARE, "inventory.commit.before_transaction"),
@@ -59,6 +67,10 @@ def _picture(scene: Scene) -> list[object]:
         if stored.name in scene.objects()
     ]
     return [sorted(shares), sorted(snapshots), sorted(modes), scene.used()]
+
+
+def _steps(scene: Scene) -> InventorySteps:
+    return InventorySteps(scene.world.process.services)
 
 
 async def _started(scene: Scene, kind: str, point: str) -> tuple[Handle, Gate]:
@@ -216,6 +228,38 @@ async def test_cancelled_twice_and_during_the_undo_the_undo_goes_on(scene: Scene
     undo.open()
     await scene.cancelled(handle)
     assert scene.objects() == set()
+
+
+@pytest.mark.parametrize("kind", UNDONE_BY)
+async def test_a_commit_that_comes_after_the_first_undo_changes_nothing(scene: Scene, kind: str) -> None:
+    """A worker died with its commit on the way, a cancel came before its task was done anew: undone is undone."""
+    await _home(scene)
+    before = _picture(scene)
+    step, undo = UNDONE_BY[kind]
+    handle, gate = await _started(scene, kind, f"{step}.after_call")
+    undoing = Gate(f"{undo}.before_call", handle.id)
+    await handle.cancel()
+    gate.open()
+    await undoing.reached()
+    with pytest.raises(ApplicationError, match="being undone"):
+        await asyncio.to_thread(_steps(scene).commit, CommitInput(operation=handle.id, export_paths=["/late"]))
+    undoing.open()
+    await scene.cancelled(handle)
+    assert _picture(scene) == before
+
+
+async def test_an_undo_that_finds_the_operation_committed_undoes_nothing(scene: Scene) -> None:
+    """A worker died right after its commit, a cancel came before its task was done anew: it has succeeded."""
+    handle, gate = await _started(scene, names.CREATE_SHARE, "backend.create_share.after_call")
+    announced = Gate("inventory.begin_undo.before_transaction", handle.id)
+    await handle.cancel()
+    gate.open()
+    await announced.reached()
+    await asyncio.to_thread(_steps(scene).commit, CommitInput(operation=handle.id, export_paths=["/late"]))
+    announced.open()
+    result = await scene.world.result(handle)
+    assert (result["state"], result["export_locations"]) == ("succeeded", ["/late"])
+    assert scene.operation(handle.id)["state"] == "succeeded"
 
 
 async def test_cancelled_between_retries_is_undone_once_the_backend_answers(scene: Scene) -> None:

@@ -14,18 +14,15 @@ from drivers.fake import FaultKind
 from inventory import tables
 from shareflow import names
 from shareflow.contracts.drift import DetectDriftResult
-from shareflow.server.devserver import DevServer, DevServerSettings
 from tests.support.applying import Documents, applied, apply, changed, pool
 from tests.support.scenes import Scene
-from tests.support.world import Refused, World, running_world
+from tests.support.world import Refused, World, world_of_its_own
 
 
 @pytest.fixture(scope="module")
-async def land(temporal_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+async def land(temporal_binary: Path) -> AsyncIterator[World]:
     """A world of its own: what is applied counts for everybody in it."""
-    directory = tmp_path_factory.mktemp("drift")
-    settings = DevServerSettings(binary=temporal_binary, database=directory / "temporal.db", time_skipping=True)
-    async with DevServer(settings) as server, running_world(server.address, directory) as world:
+    async with world_of_its_own(temporal_binary) as world:
         yield world
 
 

@@ -9,23 +9,20 @@ from pathlib import Path
 import pytest
 
 from shareflow import names
-from shareflow.server.devserver import DevServer, DevServerSettings
 from tests.support.postgres import PostgresServer, running_postgres
-from tests.support.world import World, running_world
+from tests.support.world import World, world_of_its_own
 
 pytestmark = pytest.mark.needs("postgresql")
 
 
 @pytest.fixture(scope="module")
 async def land(
-    temporal_binary: Path, tmp_path_factory: pytest.TempPathFactory
+    temporal_binary: Path,
 ) -> AsyncIterator[tuple[World, PostgresServer]]:
     """A world of its own on a real PostgreSQL."""
-    directory = tmp_path_factory.mktemp("on-postgres")
-    settings = DevServerSettings(binary=temporal_binary, database=directory / "temporal.db", time_skipping=True)
     with running_postgres() as postgres:
         url = postgres.url(postgres.new_database())
-        async with DevServer(settings) as server, running_world(server.address, directory, database=url) as world:
+        async with world_of_its_own(temporal_binary, database=url) as world:
             yield world, postgres
 
 

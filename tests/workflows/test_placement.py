@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from temporalio.client import ActivityFailureError
 from temporalio.exceptions import ApplicationError
 
+from activities import placement
 from inventory import tables
 from shareflow import names
 from shareflow.contracts.reads import OperationRef, PlacementView
@@ -127,3 +128,29 @@ async def test_pools_are_read_when_they_change_and_not_for_each_request(scene: S
     with scene.world.database.read() as connection:
         now = connection.execute(select(func.count()).select_from(tables.pool_history)).scalar_one()
     assert now - kept == 1, "one decision, so one row as it was then; the resizes looked at no pool"
+
+
+async def test_what_was_reserved_is_kept_with_the_decision(scene: Scene) -> None:
+    """The last step of a placement is data too: where, how much, and what was promised."""
+    operation = scene.new_id()
+    await scene.create(operation=operation, size="10 GiB", type="fast")
+    kept = scene.operation(operation)["placement"]["reservation"]
+    share = scene.one(tables.instances, share_id=scene.share()["id"])
+    pool = scene.one(tables.pools, id=share["pool_id"])
+    assert kept == {
+        "pool": f"{pool['backend']}/{pool['name']}", "bytes": 10 * 2**30, "iops": 100, "throughput": 0, "refused": [],
+    }  # fmt: skip
+    await scene.purge("home")
+
+
+async def test_a_refused_decision_is_worked_out_again_after_its_pools_have_changed(scene: Scene) -> None:
+    """Its transaction was rolled back; what it looked at is kept all the same."""
+    operation = scene.new_id()
+    with pytest.raises(Refused):
+        await scene.create(operation=operation, size="1023 TiB", pool="b1", backend="beta")
+    await scene.create("other", size="1 TiB", pool="b1", backend="beta")
+    kept = scene.operation(operation)["placement"]
+    with scene.world.database.read() as connection:
+        again = placement.decide_again(connection, kept)
+    assert again.summary()["text"] == kept["text"]
+    await scene.purge("other")

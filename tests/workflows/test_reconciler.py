@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import uuid
 from typing import Any
 
@@ -10,15 +11,17 @@ import pytest
 from sqlalchemy import insert, select, update
 from temporalio.client import Client
 
-from drivers.contract import Call, ObjectRef
-from drivers.fake import FaultKind, StaleListing
-from inventory import tables
+from drivers.contract import AccessMode, Call, ObjectRef, SupportsSnapshots
+from drivers.fake import FakeClient, FaultKind, StaleListing
+from inventory import claims, operations, tables
 from shareflow import names
 from shareflow.contracts import reads
+from shareflow.contracts.operations import OperationState
 from shareflow.contracts.reads import Page
 from shareflow.converter import data_converter
 from shareflow.schedules import ensure_schedules
 from shareflow.server.devserver import DevServer
+from tests.support.scenes import until
 from tests.support.world import World
 
 
@@ -266,3 +269,159 @@ async def test_schedules_are_made_once_and_kept_as_operators_left_them(server: D
     assert (await handle.describe()).schedule.state.paused
     for schedule in ("reconcile-gamma", "reconcile-claims"):
         await client.get_schedule_handle(schedule).delete()
+
+
+# -- replicas --------------------------------------------------------------------------------------------------------
+
+
+async def _twins(world: World, project: str, share_type: str = "twice") -> tuple[str, str]:
+    """A share on alpha/a1 with a snapshot and a replica on beta/b1; ids of share and replica."""
+    request = {"project": project, "name": "home", "size": "1 GiB", "type": share_type, "pool": "a1"}
+    share = await world.run(names.CREATE_SHARE, request)
+    await world.run(names.CREATE_SNAPSHOT, {"project": project, "share": "home", "name": "s1"})
+    made = await world.run(names.CREATE_REPLICA, {"project": project, "share": "home", "backend": "beta"})
+    return share["share_id"], made["replica_id"]
+
+
+def _replica(world: World, replica: str) -> dict[str, Any]:
+    with world.database.read() as connection:
+        return dict(connection.execute(select(tables.replicas).where(tables.replicas.c.id == replica)).mappings().one())
+
+
+def _early(world: World, epoch: int = 1, operation: str = "outside") -> Call:
+    """A call that does not fence those of the share's operations."""
+    return dataclasses.replace(_call(world, operation), epoch=epoch)
+
+
+async def _purge(world: World, project: str) -> None:
+    handle = await world.start(names.DELETE_SHARE, {"project": project, "share": "home", "retention": 0})
+    await world.result(handle)
+
+
+async def test_replicas_copies_and_sync_points_are_no_strangers(world: World) -> None:
+    """Whatever a round has made when the scan comes, on either side."""
+    project = world.project()
+    share, replica = await _twins(world, project)
+    points: set[str] = set()
+    client, active = FakeClient(world.array("alpha")), _active(world, share)
+    async with asyncio.timeout(60):
+        while len(points) < 4:
+            client.write(active, "counter", uuid.uuid4().bytes)  # else no round would follow
+            points.update(_replica(world, replica)["memory"]["sync_points"])
+            await _reconcile(world, "alpha")
+            await _reconcile(world, "beta")
+    with world.database.read() as connection:
+        objects = set(points)
+        for table in (tables.instances, tables.snapshot_instances):
+            objects.update(connection.execute(select(table.c.object)).scalars())
+    every = await _findings(world, "", open_only=False)
+    assert len(objects) > len(points)
+    assert [one for one in every if one.subject.rsplit("/", 1)[-1] in objects & _made_for(world, share)] == []
+    await _purge(world, project)
+
+
+def _made_for(world: World, share: str) -> set[str]:
+    """Names of objects that operations on a share have made on both arrays."""
+    with world.database.read() as connection:
+        mine = select(tables.operations.c.id).where(tables.operations.c.share_id == share)
+        ids = set(connection.execute(mine).scalars())
+    return {one.name for name in ("alpha", "beta") for one in world.array(name).objects() if one.operation in ids}
+
+
+async def test_sync_point_whose_operation_is_unknown_is_no_orphan(world: World) -> None:
+    """Its name is on record with the replica: that is enough, on both sides."""
+    project = world.project()
+    share, replica = await _twins(world, project)
+    await _stop_sync(world, replica)
+    name, driver = f"sf-{uuid.uuid4()}", world.process.services.drivers["alpha"]
+    assert isinstance(driver, SupportsSnapshots)
+    driver.create_snapshot(_active(world, share), ObjectRef("a1", name), _early(world))
+    memory = _replica(world, replica)["memory"]
+    known = {**memory, "sync_points": [name, *memory["sync_points"]]}
+    with world.database.write() as connection:
+        connection.execute(update(tables.replicas).where(tables.replicas.c.id == replica).values(memory=known))
+    await _reconcile(world)
+    assert await _findings(world, name) == []
+    await _claims(world)  # its sync goes on, and removes it as one of its own
+    await until(lambda: driver.observe(ObjectRef("a1", name)) is None, seconds=20)
+    await _purge(world, project)
+
+
+def _active(world: World, share: str) -> ObjectRef:
+    with world.database.read() as connection:
+        instances = tables.instances
+        row = connection.execute(
+            select(instances.c.object).where(instances.c.share_id == share, instances.c.role == "active")
+        ).one()
+    return ObjectRef("a1", row.object)
+
+
+async def test_replica_at_rest_whose_mode_was_changed_is_reported(world: World) -> None:
+    """A readable one is read-only; a mode that somebody set behind our back is a finding."""
+    project = world.project()
+    _, replica = await _twins(world, project, "mirrored")
+    await _stop_sync(world, replica)
+    with world.database.read() as connection:
+        row = connection.execute(select(tables.instances).where(tables.instances.c.id == replica)).one()
+    ref, driver = ObjectRef("b1", row.object), world.process.services.drivers["beta"]
+    await _reconcile(world, "beta")
+    assert await _findings(world, ref.name) == []
+    driver.set_access_mode(ref, AccessMode.RW, _early(world, row.epoch))
+    await _reconcile(world, "beta")
+    (finding,) = await _findings(world, ref.name)
+    assert (finding.kind, finding.advice) == ("differing-access", "set the mode ro at the backend")
+    driver.set_access_mode(ref, AccessMode.RO, _early(world, row.epoch, "repair"))
+    driver.resize_share(ref, 3 * 2**30, _early(world, row.epoch, "behind"))
+    await _reconcile(world, "beta")
+    assert await _findings(world, ref.name) == []  # it may lag behind in its size
+    driver.delete_share(ref, _early(world, row.epoch, "lost"))
+    await _reconcile(world, "beta")
+    (finding,) = await _findings(world, ref.name)
+    assert (finding.kind, finding.advice) == ("missing-object", "delete that replica and make another one")
+    await _claims(world)
+    await _purge(world, project)
+
+
+async def _stop_sync(world: World, replica: str) -> None:
+    """Terminate its sync; afterwards nobody holds the replica, as between two rounds."""
+    operation = _replica(world, replica)["sync_operation"]
+    await world.client.get_workflow_handle(operation).terminate("an operator")
+    await asyncio.sleep(1)  # what was under way in its name is over
+    with world.database.write() as connection:
+        claims.release(connection, operation)
+
+
+async def test_sync_whose_workflow_is_gone_goes_on(world: World) -> None:
+    """Terminated or lost, it is started again and forgets nothing: nobody wants it undone."""
+    project = world.project()
+    _, replica = await _twins(world, project)
+    operation = f"sync-{replica}"
+    await world.client.get_workflow_handle(operation).terminate("an operator")
+    assert any(operation in line and "continue" in line for line in (await _claims(world))["resumed"])
+    before = _replica(world, replica)["synced_at"]
+    await _synced_after(world, replica, before)
+    await _purge(world, project)
+
+
+async def _synced_after(world: World, replica: str, before: Any) -> None:
+    await until(lambda: _replica(world, replica)["synced_at"] > before, seconds=20)
+
+
+async def test_replica_whose_sync_has_ended_gets_another_one(world: World) -> None:
+    """That is said, and the new operation keeps it in step."""
+    project = world.project()
+    _, replica = await _twins(world, project)
+    old = f"sync-{replica}"
+    await world.client.get_workflow_handle(old).terminate("an operator")
+    with world.database.write() as connection:
+        operations.end(connection, old, OperationState.FAILED_CLEAN)
+    await _claims(world)
+    (finding,) = await _findings(world, f"replica/{replica}", open_only=False)
+    assert (finding.kind, finding.repaired) == ("unsynced-replica", True)
+    opened = _replica(world, replica)["sync_operation"]
+    assert opened in finding.detail
+    assert opened != old
+    assert any(opened in line for line in (await _claims(world))["resumed"])
+    await _synced_after(world, replica, _replica(world, replica)["synced_at"])
+    await _purge(world, project)
+    assert (await world.result(world.client.get_workflow_handle(opened)))["state"] == "succeeded"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import delete, insert, select
-from temporalio.worker import Worker
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor, Worker
 
 from activities.backend_steps import BackendSteps
 from drivers.fake import FaultKind
@@ -163,10 +163,9 @@ async def test_queue_that_no_worker_serves_is_said_so_and_the_next_best_pool_is_
 ) -> None:
     """Nothing was sent to that backend, so nothing has to be undone there."""
     handle = await scene.start(names.CREATE_SHARE, **UNPINNED)
-    status = await scene.world.until(handle, "waiting")
-    assert "no worker serves queue backend:ghost" in status["waiting_for"]
     assert (await scene.world.result(handle))["backend"] == "alpha"
-    assert any("no worker serves" in reason for reason in _placement(scene, handle.id)["excluded"].values())
+    (reason,) = _placement(scene, handle.id)["excluded"].values()
+    assert "no worker took this step from queue backend:ghost within 1s" in reason
 
 
 async def test_queue_that_no_worker_serves_fails_the_request_that_wants_no_other(
@@ -174,12 +173,11 @@ async def test_queue_that_no_worker_serves_fails_the_request_that_wants_no_other
 ) -> None:
     """The error names the queue and the next step; it is clean without that backend ever answering."""
     handle = await scene.start(names.CREATE_SHARE, **UNPINNED, backend=unserved)
-    status = await scene.world.until(handle, "waiting")
-    assert "no worker serves queue backend:ghost" in status["waiting_for"]
     with pytest.raises(Refused) as refused:
         await scene.world.result(handle)
     assert refused.value.code == "BackendUnavailable"
-    assert "no worker serves queue backend:ghost" in refused.value.text
+    assert "no worker took this step from queue backend:ghost" in refused.value.text
+    assert "temporal task-queue describe --task-queue backend:ghost" in refused.value.text
     assert "start a worker that can reach backend ghost" in refused.value.text
     assert refused.value.text.count("SF301") == 1
 
@@ -192,6 +190,52 @@ async def test_worker_that_starts_late_is_waited_for(scene: Scene, unserved: str
     steps = BackendSteps(services, unserved, services.drivers["alpha"], 2)
     async with Worker(scene.world.client, task_queue=names.backend_queue(unserved), activities=steps.activities()):
         assert (await scene.world.result(handle))["backend"] == unserved
+        await scene.purge("home")
+    steps.close()
+
+
+class _Occupied(Interceptor):
+    """Keeps every step of a worker until it is told to go on; the worker takes no other meanwhile."""
+
+    def __init__(self) -> None:
+        self.taken, self.go_on = asyncio.Event(), asyncio.Event()
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
+        return _Keeping(super().intercept_activity(next), self)
+
+
+class _Keeping(ActivityInboundInterceptor):
+    def __init__(self, following: ActivityInboundInterceptor, occupied: _Occupied) -> None:
+        super().__init__(following)
+        self._occupied = occupied
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
+        self._occupied.taken.set()
+        await self._occupied.go_on.wait()
+        return await super().execute_activity(input)
+
+
+async def test_worker_that_is_only_busy_is_not_said_to_be_missing(
+    scene: Scene, unserved: str, short_patience: None
+) -> None:
+    """It has no room for the step: whoever gives up says that this may be so; what filled it goes on."""
+    services = scene.world.process.services
+    steps = BackendSteps(services, unserved, services.drivers["alpha"], 2)
+    occupied, limits = _Occupied(), services.limits.__dict__
+    queue, served = names.backend_queue(unserved), steps.activities()
+    async with Worker(
+        scene.world.client, task_queue=queue, activities=served, max_concurrent_activities=1, interceptors=[occupied]
+    ):
+        short = limits["patience"]
+        limits["patience"] = 60
+        filling = await scene.start(names.CREATE_SHARE, **UNPINNED, backend=unserved)
+        await occupied.taken.wait()
+        limits["patience"] = short
+        with pytest.raises(Refused) as refused:
+            await scene.run(names.CREATE_SHARE, name="other", size="1 GiB", backend=unserved)
+        assert "within 1s: all that serve it are busy, or there is none" in refused.value.text
+        occupied.go_on.set()
+        assert (await scene.world.result(filling))["backend"] == unserved
         await scene.purge("home")
     steps.close()
 

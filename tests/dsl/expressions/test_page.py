@@ -17,8 +17,8 @@ from shareflow.contracts.units import SIZE_UNITS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "expressions.md").read_text("utf-8")
 DECLARED = yaml.safe_load(PAGE.split("```yaml\n")[1].split("```")[0])
-SCHEMA = Schema(
-    **{space: {name: read_attribute(name, what) for name, what in names.items()} for space, names in DECLARED.items()}
+SCHEMA = Schema.of(
+    **{space: [read_attribute(name, what) for name, what in names.items()] for space, names in DECLARED.items()}
 )
 
 
