@@ -4,7 +4,7 @@
 
 help:
 	@echo 'make demo      shares created, snapshotted, reverted, deleted and restored while workers are killed'
-	@echo 'make test      the tests, without the slow ones: about 17 minutes, 11 with JOBS=2'
+	@echo 'make test      the tests, without the slow ones: about 20 minutes on two processors'
 	@echo 'make test-all  all tests: also real backends at length, and kill -9 of every process'
 	@echo 'make bench     the measurements, printed as ratios'
 	@echo 'make lint      linter, formatter, type checker, import directions'
@@ -21,7 +21,7 @@ test:
 	@sh scripts/test.sh -m 'not slow'
 
 test-all:
-	@SHAREFLOW_HYPOTHESIS=searching sh scripts/test.sh
+	@SHAREFLOW_HYPOTHESIS=searching JOBS=$${JOBS:-1} sh scripts/test.sh
 
 bench: setup
 	@.venv/bin/python -m benchmarks

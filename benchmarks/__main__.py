@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import creates, inventory, placement
+from benchmarks import copies, creates, evacuation, failover, inventory, migration, placement, replication, transfer
 from benchmarks.report import Report
 from shareflow.process import leave
 from shareflow.server.resolve import find_temporal
 
-PARTS = ("creates", "memory", "reservations", "flat", "placement")
+PARTS = (
+    "creates", "memory", "reservations", "flat", "placement", "copies", "transfer", "migration", "evacuation",
+    "failover", "replication",
+)  # fmt: skip
 PEER = (
     "for orientation: Manila 23 with its dummy driver on a machine of 2 processors creates 7 to 8 shares a second at",
     "any number of clients, one in 282 ms when idle, and holds 1,224 MiB in 13 processes",
@@ -22,22 +25,38 @@ MISSED = 1
 FAILED = 2
 
 
+SERVED: Mapping[str, Callable[..., Awaitable[None]]] = {
+    "creates": creates.rates,
+    "memory": creates.memory,
+    "migration": migration.migrations,
+    "evacuation": evacuation.evacuations,
+    "failover": failover.failovers,
+    "replication": replication.replicas,
+}
+"""Parts that need a server."""
+ALONE: Mapping[str, Callable[..., None]] = {
+    "reservations": inventory.contention,
+    "flat": inventory.flat,
+    "placement": placement.placements,
+    "copies": copies.copies,
+    "transfer": transfer.transfers,
+}
+"""Parts that need no server."""
+
+
 async def measure(report: Report, parts: Sequence[str], directory: Path, *, quick: bool) -> None:
     """All parts asked for, one after the other. Raises what a part raises."""
-    if {"creates", "memory"} & set(parts):
+    if set(SERVED) & set(parts):
         binary = await asyncio.to_thread(find_temporal, report=print)
-        if "creates" in parts:
-            await creates.rates(report, binary, directory, quick=quick)
-        if "memory" in parts:
-            await creates.memory(report, binary, directory, quick=quick)
+        for part, measured in SERVED.items():
+            if part in parts:
+                await measured(report, binary, directory / part, quick=quick)
+    if {"creates", "memory"} & set(parts):
         for line in PEER:
             report.note(line)
-    if "reservations" in parts:
-        inventory.contention(report, directory, quick=quick)
-    if "flat" in parts:
-        inventory.flat(report, directory, quick=quick)
-    if "placement" in parts:
-        placement.placements(report, directory, quick=quick)
+    for part, alone in ALONE.items():
+        if part in parts:
+            alone(report, directory, quick=quick)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -117,6 +117,12 @@ def _busy() -> float:
     return sum(times) - times.idle - getattr(times, "iowait", 0.0)
 
 
+def control_plane_cpu(running: Arrangement) -> dict[str, float]:
+    """Seconds of processor time that server and worker have taken so far."""
+    times = {name: psutil.Process(running.pids[name]).cpu_times() for name in ("server", "worker")}
+    return {name: spent.user + spent.system for name, spent in times.items()}
+
+
 def write_specs(directory: Path, documents: Sequence[Mapping[str, Any]]) -> Path:
     """Write spec documents as one file; returns the directory."""
     directory.mkdir(parents=True)
@@ -133,6 +139,7 @@ async def arranged(
     specs: Path | None = None,
     reference: bool = True,
     ui: bool = False,
+    served: Mapping[str, Sequence[str]] | None = None,
 ) -> AsyncIterator[Arrangement]:
     """Server, Shareflow's worker, the no-op's worker (``reference``) and the client process; none is left behind.
 
@@ -142,6 +149,7 @@ async def arranged(
         specs: spec files; by default one fake and one directory backend.
         reference: also run the no-op's worker.
         ui: with the web UI, as ``shareflow up`` runs it.
+        served: workers by name, each with the backends that it serves; by default one that serves all.
     """
     await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
     where = specs or write_specs(directory / "specs", SPECS)
@@ -155,8 +163,11 @@ async def arranged(
         server = await stack.enter_async_context(DevServer(settings))
         pids = {"server": _known(server.pid)}
         arguments = ["--address", server.address, "--database", f"sqlite:///{directory / 'inventory.db'}"]
-        arguments += ["--state-dir", str(directory), "--specs", str(where)]
-        pids["worker"] = await _worker(stack, directory, "worker", arguments)
+        arguments += ["--specs", str(where)]
+        for name, backends in (served or {"worker": ()}).items():
+            state = directory if name == "worker" else directory / name
+            more = ["--state-dir", str(state), *(word for backend in backends for word in ("--backend", backend))]
+            pids[name] = await _worker(stack, directory, name, [*arguments, *more])
         if reference:
             pids["noop"] = await _worker(stack, directory, "noop", ["--address", server.address])
         client = await stack.enter_async_context(_client(server.address))

@@ -21,7 +21,7 @@ from benchmarks import payloads
 from benchmarks.noop_workflow import NoOp
 from benchmarks.payloads import NoOpBegun, NoOpInput, NoOpMade, NoOpResult
 from shareflow.converter import data_converter
-from shareflow.process import leave
+from shareflow.process import keep_what_is_loaded, leave
 from worker import PASSED_THROUGH, Settings
 
 SLOTS = 16
@@ -79,6 +79,7 @@ async def serve(address: str, ready: Path) -> None:
     async with contextlib.AsyncExitStack() as stack:
         for each in workers(client):
             await stack.enter_async_context(each)
+        keep_what_is_loaded()
         await asyncio.to_thread(ready.touch)
         await stop.wait()
 

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -23,16 +24,19 @@ from activities.inventory_steps import InventorySteps
 from activities.placement import type_spec
 from activities.settings import Services
 from benchmarks.arrangement import write_specs
-from benchmarks.pools import DOCUMENTS, RULES, SIZE, backends, predicate
+from benchmarks.pools import DOCUMENTS, GIB, RULES, SIZE, backends, predicate, rules_by_hand
 from benchmarks.report import Report, Target
 from dsl.documents import QosClassSpec
-from dsl.placement import Decision, PlacementRequest, PoolView, Surroundings, place
+from dsl.expressions import Env, Expression
+from dsl.placement import Decision, PlacementRequest, Pools, PoolView, Surroundings, place
+from dsl.placement.rules import environment
 from dsl.spec_set import SpecSet, load_specs
 from inventory import catalogue, resources
 from inventory.database import Database, deployment_id, migrate
 from shareflow import names
 from shareflow.contracts.operations import CreateShareInput
 from shareflow.contracts.steps import BeginInput
+from shareflow.process import keep_what_is_loaded
 
 PROJECT = "bench"
 SMALL, LARGE = 1_000, 10_000
@@ -41,7 +45,16 @@ REASONS = {SMALL: Target(5, "at most"), LARGE: Target(50, "at most")}
 EVERYTHING = {SMALL: Target(20, "at most"), LARGE: Target(200, "at most")}
 EVALUATION, EXPLANATION = Target(4, "at most"), Target(20, "at most")
 READING = Target(2, "at most")
-TEXTS = {"verdicts": "a verdict for each", "reasons": "and each reason", "everything": "and every value"}
+TEXTS = {
+    "verdicts": "a verdict for each",
+    "reasons": "and each reason",
+    "new": "and each reason, a new size",
+    "everything": "and every value",
+}
+COMMON = [SIZE + more * GIB for more in range(7)]
+"""Sizes that are asked for again and again; two requests after each other never ask for the same."""
+NEVER_ASKED = range(COMMON[-1] + GIB, 100 * GIB, GIB)
+"""Sizes that are each asked for once."""
 MANILA = (
     "for orientation: Manila 23 on 2 processors takes 149 ms and 1.4 s without expressions, 4.2 s and 44.6 s with two",
 )
@@ -55,6 +68,7 @@ class _Sized:
 
     Attributes:
         ask: what is asked of every decision before the best pool is reserved.
+        sizes: what requests ask for, one after the other.
         seen: rows of pools that the picture took in, one number for each request.
     """
 
@@ -62,22 +76,31 @@ class _Sized:
     steps: InventorySteps
     specs: SpecSet
     ask: Ask = bool
+    sizes: Iterator[int] = field(default_factory=lambda: cycle(COMMON))
     seen: list[int] = field(default_factory=list)
 
     def begin(self) -> None:
         """A create from request to reserved: one transaction, durable when it returns."""
         before = len(self.seen)
-        request = CreateShareInput(project=PROJECT, name=f"n-{uuid.uuid4().hex}", size=SIZE).model_dump(mode="json")
+        name = f"n-{uuid.uuid4().hex}"
+        request = CreateShareInput(project=PROJECT, name=name, size=next(self.sizes)).model_dump(mode="json")
         operation = f"create-share-{uuid.uuid4()}"
-        with patch.object(placement, "place", self._place), patch.object(picture, "view", self._view):
-            self.steps.begin(BeginInput(operation=operation, kind=names.CREATE_SHARE, request=request))
+        self.steps.begin(BeginInput(operation=operation, kind=names.CREATE_SHARE, request=request))
         self.seen[before:] = [sum(self.seen[before:])]
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """While it is open, decisions and rows are looked at on their way."""
+        with patch.object(placement, "place", self._place), patch.object(picture, "view", self._view):
+            yield
 
     def _view(self, *arguments: Any) -> PoolView:
         self.seen.append(1)
         return view(*arguments)
 
-    def _place(self, request: PlacementRequest, pools: Iterable[PoolView], surroundings: Surroundings) -> Decision:
+    def _place(
+        self, request: PlacementRequest, pools: Iterable[PoolView] | Pools, surroundings: Surroundings
+    ) -> Decision:
         decision = place(request, pools, surroundings)
         self.ask(decision)
         return decision
@@ -89,7 +112,7 @@ class _Sized:
             now = pictures.current(connection)
             spec = type_spec(resources.share_type(connection, "standard"))
         request = PlacementRequest(SIZE, spec, qos=self._qos(), project=PROJECT)
-        return request, list(now.views.values()), Surroundings(now.language, now.defaults)
+        return request, list(now.pools.views), Surroundings(now.language, now.defaults)
 
     def _qos(self) -> QosClassSpec:
         return self.specs.qos_classes["fast"]
@@ -125,7 +148,7 @@ def _both(directory: Path) -> Iterator[dict[int, _Sized]]:
 
 def _reasons(decision: Decision) -> object:
     """A verdict and a reason for every pool."""
-    return [(verdict.kept, verdict.reason) for verdict in decision.verdicts]
+    return decision.reasons
 
 
 def _everything(decision: Decision) -> object:
@@ -157,17 +180,19 @@ def _medians(actions: dict[str, Callable[[], object]], rounds: int) -> dict[str,
 def _activity(report: Report, both: dict[int, _Sized], rounds: int) -> None:
     report.head("from request to reserved, SQLite: 2 expressions and 6 other rules, a create with a class of QoS")
     for count, sized in both.items():
-        asks: dict[str, Ask] = {"verdicts": bool, "reasons": _reasons, "everything": _everything}
+        asks: dict[str, Ask] = {"verdicts": bool, "reasons": _reasons, "new": _reasons, "everything": _everything}
+        sizes = dict.fromkeys(asks, sized.sizes) | {"new": iter(NEVER_ASKED)}
 
-        def begin(ask: Ask, sized: _Sized = sized) -> None:
-            sized.ask = ask
+        def begin(name: str, sized: _Sized = sized) -> None:
+            sized.ask, sized.sizes = asks[name], sizes[name]  # noqa: B023 - called before the next round of the loop
             sized.begin()
 
-        found = _medians({name: lambda ask=ask: begin(ask) for name, ask in asks.items()}, rounds)  # type: ignore[misc]
+        with sized.watched():
+            found = _medians({name: lambda name=name: begin(name) for name in asks}, rounds)  # type: ignore[misc]
         rows = max(sized.seen[1:])  # the first request reads all of them
         if rows >= count / 10:
             raise RuntimeError(f"a request took in {rows} rows of {count} pools: the picture is read whole")
-        targets = {"reasons": REASONS[count], "everything": EVERYTHING[count]}
+        targets = {"reasons": REASONS[count], "new": REASONS[count], "everything": EVERYTHING[count]}
         for name, spent in found.items():
             text = f"{count:,} pools, {TEXTS[name]}"
             report.add(text, spent.clock, "ms", target=targets.get(name), of_them_processor=spent.processor)
@@ -175,26 +200,66 @@ def _activity(report: Report, both: dict[int, _Sized], rounds: int) -> None:
 
 
 def _ratios(report: Report, both: dict[int, _Sized], rounds: int) -> None:
-    report.head("the decision alone against the same rules by hand in Python, over the same pools, processor time")
+    report.head("against the same by hand in Python, over the same pools, processor time")
     for count, sized in both.items():
         request, views, surroundings = sized.decision()
-        suits = predicate(request.type, request.size)
-        kept = sum(map(suits, views))
-        if kept != len(place(request, views, surroundings).ranked):
+        suits, alone, rules = predicate(request.type, request.size), rules_by_hand(SIZE), _rules(request, surroundings)
+        kept = Pools.of(views)  # as the activity keeps them
+        if sum(map(suits, views)) != len(place(request, views, surroundings).ranked):
             raise RuntimeError("the hand-written predicate keeps other pools than the rules do")
-        found = _medians(
-            {
-                "by hand": lambda: [suits(view) for view in views],  # noqa: B023  (called in this round)
-                "decided": lambda: place(request, views, surroundings),  # noqa: B023
-                "explained": lambda: [v.rules for v in place(request, views, surroundings).verdicts],  # noqa: B023
-            },
-            rounds,
-        )
-        by_hand, decided, explained = (found[name].processor for name in ("by hand", "decided", "explained"))
-        report.add(
-            f"{count:,} pools, evaluation", decided / by_hand, "x", target=EVALUATION, by_hand_ms=by_hand, ms=decided
-        )
-        report.add(f"{count:,} pools, explanation", explained / by_hand, "x", target=EXPLANATION, ms=explained)
+        if sum(map(alone, views)) != sum(map(rules, views)):
+            raise RuntimeError("the hand-written rules are true of other pools than the expressions are")
+        found = _medians(_compared_with_hand(request, views, kept, surroundings, (suits, alone, rules)), rounds)
+        spent = {name: one.processor for name, one in found.items()}
+        by_hand, by_hand_alone = spent["by hand"], spent["rules by hand"]
+        rows = [
+            ("evaluation: the compiled expressions alone", "rules", by_hand_alone, EVALUATION),
+            ("the decision, pools that were asked before", "remembered", by_hand, EVALUATION),
+            ("the decision, pools that nobody has asked", "decided", by_hand, EVALUATION),
+            ("explanation: all rules of each pool", "explained", by_hand, EXPLANATION),
+        ]
+        for text, name, hand, target in rows:
+            report.add(f"{count:,} pools, {text}", spent[name] / hand, "x", target=target, hand_ms=hand, ms=spent[name])
+
+
+def _rules(request: PlacementRequest, surroundings: Surroundings) -> Callable[[PoolView], bool]:
+    """The expressions of the type, compiled, with nothing around them."""
+    beside, runs = environment(request), []
+    for rule in request.type.rules:
+        expression = surroundings.language.rule(rule.rule)
+        if not isinstance(expression, Expression):
+            raise TypeError(expression)
+        runs.append(expression.evaluate)
+    first, second = runs
+    asked, spec = beside["request"], beside["spec"]
+
+    def hold(pool: PoolView) -> bool:
+        env = Env(pool.values, asked, {}, spec)
+        return first(env) is True and second(env) is True
+
+    return hold
+
+
+Test = Callable[[PoolView], bool]
+
+
+def _compared_with_hand(
+    request: PlacementRequest, views: list[PoolView], kept: Pools, around: Surroundings, tests: tuple[Test, Test, Test]
+) -> dict[str, Callable[[], object]]:
+    suits, alone, rules = tests
+
+    def explained() -> None:
+        for verdict in place(request, views, around).verdicts:
+            _ = verdict.rules
+
+    return {
+        "by hand": lambda: [suits(view) for view in views],
+        "rules by hand": lambda: [alone(view) for view in views],
+        "rules": lambda: [rules(view) for view in views],
+        "remembered": lambda: place(request, kept, around),
+        "decided": lambda: place(request, views, around),
+        "explained": explained,
+    }
 
 
 def _memory(report: Report, sized: _Sized) -> None:
@@ -261,6 +326,7 @@ def _reading(report: Report, directory: Path, *, quick: bool) -> None:
 
 def placements(report: Report, directory: Path, *, quick: bool) -> None:
     """Everything about placement. Raises RuntimeError when a request reads all pools, or a verdict is wrong."""
+    keep_what_is_loaded()  # as a worker does
     with _both(directory) as both:
         _activity(report, both, 5 if quick else 15)
         _ratios(report, both, 7 if quick else 21)

@@ -119,6 +119,20 @@ def predicate(spec: ShareTypeSpec, size: int) -> Callable[[PoolView], bool]:
     return suits
 
 
+def rules_by_hand(size: int) -> Callable[[PoolView], bool]:
+    """The two expressions alone, as a careful programmer writes them by hand."""
+
+    def suits(pool: PoolView) -> bool:
+        values = pool.values
+        media, latency = values.get("media"), values.get("latency")
+        if media != "ssd" or not isinstance(latency, int) or latency > 2000:
+            return False
+        free, tier = values.get("free"), values.get("tier")
+        return (isinstance(free, int) and free >= 2 * size) or tier in ("gold", "silver")
+
+    return suits
+
+
 def _has_room(figures: PoolFigures, size: int) -> bool:
     total, free = figures.total, figures.free
     if not isinstance(total, int) or not isinstance(free, int) or total <= 0:

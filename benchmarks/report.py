@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
+import statistics
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
+
+
+def p95(values: Sequence[float]) -> float:
+    """The value that 95 of 100 do not exceed: one of the values."""
+    return sorted(values)[math.ceil(len(values) * 0.95) - 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,13 @@ class Report:
         mark = {None: "", True: "ok", False: "MISSED"}[figure.met]
         wanted = f"{target.which} {target.bound:g}: {mark}" if target else ""
         print(f"  {name:<34} {_number(value):>8} {unit:<9} {wanted:<20} {parts}".rstrip(), flush=True)
+
+    def spread(self, name: str, values: Sequence[float], unit: str, *, target: Target | None = None) -> None:
+        """Keep how values are distributed: their median, with the least, the 95th percentile and the most."""
+        self.add(
+            name, statistics.median(values), unit, target=target,
+            least=min(values), p95=p95(values), most=max(values), rounds=len(values),
+        )  # fmt: skip
 
     @property
     def missed(self) -> list[str]:

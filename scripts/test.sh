@@ -1,12 +1,15 @@
 #!/bin/sh
 # Set up all that the tests need, then run them. Arguments go to pytest.
-# JOBS=2 runs files of tests side by side, each half with servers of its own.
+# Two files of tests run side by side for each processor, up to eight, each with servers of its own: they wait more
+# than they work. JOBS=1 runs one after the other.
 set -eu
 cd "$(dirname "$0")/.."
 sh scripts/setup.sh
 .venv/bin/python scripts/system_packages.py
 .venv/bin/python -m shareflow.server --link .venv/bin/temporal
-if [ "${JOBS:-1}" -gt 1 ]; then
-    set -- -n "$JOBS" --dist loadfile "$@"
+twice=$(($(nproc 2>/dev/null || echo 1) * 2))
+jobs=${JOBS:-$((twice < 8 ? twice : 8))}
+if [ "$jobs" -gt 1 ]; then
+    set -- -n "$jobs" --dist loadfile "$@"
 fi
 exec .venv/bin/python -m pytest "$@"
