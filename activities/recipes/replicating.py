@@ -17,7 +17,7 @@ from inventory.claims import Want
 from inventory.database import now
 from inventory.operations import OpenOperation
 from shareflow import names
-from shareflow.contracts.migration_steps import SnapshotLeg
+from shareflow.contracts.migration_steps import MigrationMemory, SnapshotLeg
 from shareflow.contracts.places import BeginStatus, ObjectPlace
 from shareflow.contracts.replica_steps import (
     EndRoundInput,
@@ -219,6 +219,7 @@ def _keep(connection: Connection, operation: OpenOperation, step: EndRoundInput)
     found = replicas.row(connection, step.replica)
     _settle_copies(connection, found, step)
     if _turned(found, step):
+        _keep_fence(connection, found, step)
         return
     changes: dict[str, Any] = {"memory": step.memory.model_dump(mode="json"), "error": step.error[:2000]}
     synced_at = step.synced_at or found["synced_at"]
@@ -229,12 +230,24 @@ def _keep(connection: Connection, operation: OpenOperation, step: EndRoundInput)
         changes |= {"synced_at": step.synced_at, "moved_bytes": step.moved, "stale": ""}
         changes["moved_seconds"] = None if step.whole else _seconds(found["synced_at"], step.synced_at)
     elif step.fenced:
-        changes["stale"] = "" if step.memory.resync_stale else "kept"
+        changes["stale"] = _after_fence(step.memory)
     stale = changes.get("stale", found["stale"])
     fresh = synced_at is not None and now() - synced_at <= timedelta(seconds=found["loss"])
     state = ReplicaState.IN_SYNC if fresh else ReplicaState.OUT_OF_SYNC
     changes["state"] = (ReplicaState.ERROR if stale or step.error else state).value
     replicas.note(connection, step.replica, **changes)
+
+
+def _keep_fence(connection: Connection, found: RowMapping, step: EndRoundInput) -> None:
+    """A stale copy is fenced from whichever instance is the active one: it stays fenced for the next promotion too."""
+    if step.fenced:
+        noted = replicas.memory_of(found).model_copy(update={"mode": step.memory.mode})
+        changes = {"memory": noted.model_dump(mode="json"), "error": step.error[:2000], "stale": _after_fence(noted)}
+        replicas.note(connection, step.replica, **changes)
+
+
+def _after_fence(memory: MigrationMemory) -> str:
+    return "" if memory.resync_stale else "kept"
 
 
 def _turned(found: RowMapping, step: FollowReplicaInput | EndRoundInput) -> bool:

@@ -249,6 +249,28 @@ async def test_the_other_replicas_do_not_wait_for_a_lost_active(home: Replicated
     assert home.tree()["docs/c"] == b"three"
 
 
+async def test_a_stale_copy_that_is_fenced_during_the_next_promotion_is_known_to_be(home: Replicated) -> None:
+    """Its fence does not depend on which copy is the active one."""
+    replica, other = await _two_replicas(home)
+    first = home.active()
+    outage = home.scene.world.array("alpha").script.add(FaultKind.UNREACHABLE, pool="a1")
+    await home.lose(replica=other)
+    gate = Gate("backend.set_access_mode.after_call", home.row(first)["sync_operation"])
+    home.scene.world.array("alpha").script.lift(outage)
+    await gate.reached()
+    await home.run(names.PROMOTE_REPLICA, replica=replica)
+    assert home.row(first)["stale"] == "unfenced"
+    turned, began = home.row(first)["memory"]["sync_points"], home.row(first)["tried_at"]
+    gate.open()
+    await home.scene.when(lambda: home.row(first)["stale"] == "kept", seconds=20)
+    assert home.row(first)["tried_at"] == began, "another round was needed"
+    assert home.row(first)["memory"]["sync_points"] == turned
+    assert (home.mode(first), home.row(first)["error"]) == ("none", "a stale copy: resync it, or delete it")
+    await home.run(names.RESYNC_REPLICA, replica=first)
+    await home.in_step(first)
+    await home.has(first, {"docs/a": b"one"})
+
+
 async def test_what_another_replica_had_beyond_the_promoted_one_does_not_stay(home: Replicated) -> None:
     """Its round brings it what is lost, and ends after the switch: the next one takes it back."""
     replica, other = await _two_replicas(home)
