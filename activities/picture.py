@@ -74,7 +74,7 @@ def _excluded(row: Mapping[str, Any] | RowMapping) -> str:
     """Why nothing is placed in a pool; empty when something may be."""
     if not row["reachable"]:
         return f"backend {row['backend']} does not answer"
-    return "it is drained" if row["drained"] else ""
+    return "it is drained (`drained: false` of DrainPool opens it)" if row["drained"] else ""
 
 
 def view(row: Mapping[str, Any] | RowMapping, schema: Schema, before: PoolView | None = None) -> PoolView:

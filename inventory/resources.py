@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import uuid
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -120,9 +121,8 @@ def share_type(connection: Connection, name: str, version: str | None = None) ->
     """A share type, in its current version or a given one. Raises UnknownType naming the types there are."""
     row, names = _versioned(connection, tables.share_types, name, version)
     if row is None:
-        raise UnknownType(
-            f"there is no share type {name!r}", field="type", hint=f"types: {names or 'none; check the spec files'}"
-        )
+        hint = _known(name, names, "types", none="check the spec files")
+        raise UnknownType(f"there is no share type {name!r}", field="type", hint=hint)
     return row
 
 
@@ -130,20 +130,30 @@ def qos_class(connection: Connection, name: str, version: str | None = None) -> 
     """A QoS class, in its current version or a given one. Raises UnknownQos naming the classes there are."""
     row, names = _versioned(connection, tables.qos_classes, name, version)
     if row is None:
-        none = "none; add a document of kind QosClass to the specs"
-        raise UnknownQos(f"there is no QoS class {name!r}", field="qos", hint=f"classes: {names or none}")
+        hint = _known(name, names, "classes", none="add a document of kind QosClass to the specs")
+        raise UnknownQos(f"there is no QoS class {name!r}", field="qos", hint=hint)
     return row
 
 
-def _versioned(connection: Connection, table: Table, name: str, version: str | None) -> tuple[RowMapping | None, str]:
+def _versioned(
+    connection: Connection, table: Table, name: str, version: str | None
+) -> tuple[RowMapping | None, Sequence[str]]:
     """A row of a table of versions; when there is none, the names that have a current version."""
     current, exactly = _versions(table)
     statement = current if version is None else exactly
     row = connection.execute(statement, {"called": name, "version": version}).mappings().first()
     if row is not None:
-        return row, ""
+        return row, ()
     known = connection.execute(select(table.c.name).where(table.c.current.is_(True)).order_by(table.c.name))
-    return None, ", ".join(known.scalars().all())
+    return None, known.scalars().all()
+
+
+def _known(name: str, names: Sequence[str], what: str, *, none: str) -> str:
+    """What there is instead, the nearest first."""
+    if not names:
+        return f"{what}: none; {none}"
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"{f'did you mean {near[0]!r}? ' if near else ''}{what}: {', '.join(names)}"
 
 
 @cache

@@ -67,6 +67,7 @@ BAD: dict[str, tuple[str, list[Any], str]] = {
     "unknown operation": (names.GET_OPERATION, [{"operation": "op-0"}], "there is no operation 'op-0'"),
     "unknown pool": (names.EXPLAIN_PLACEMENT, [{"size": 1, "pool": "nowhere"}], "there is no pool 'nowhere'"),
     "unknown type": (names.EXPLAIN_PLACEMENT, [{"size": 1, "type": "gold"}], "there is no share type 'gold'"),
+    "misspelt type": (names.EXPLAIN_PLACEMENT, [{"size": 1, "type": "standrad"}], "did you mean 'standard'? types: "),
     "size zero": (names.EXPLAIN_PLACEMENT, [{"size": 0}], "size: 0 is refused"),
     "unknown read": ("ListShare", [{}], "did you mean ListShares?"),
 }

@@ -38,11 +38,11 @@ async def list_(
     limit: Limit = 50,
 ) -> None:
     """The project's operations, newest first."""
-    columns = ["ID", "STATE", "SUBJECT", "STARTED", "ENDED", "BY"]
+    columns = ["ID", "KIND", "STATE", "SUBJECT", "STARTED", "ENDED", "BY"]
     async with cli.shares() as shares:
         await show_list(
             cli, shares.operations(state=state, kind=kind, share=share), limit, columns,
-            lambda o: (o.id, status(o.state), _subject(o), moment(o.created_at), moment(o.ended_at), o.by),
+            lambda o: (o.id, o.kind, status(o.state), _subject(o), moment(o.created_at), moment(o.ended_at), o.by),
             empty="No operations.",
         )  # fmt: skip
 

@@ -135,3 +135,8 @@ STATUS_STYLES = {
 def status(value: object) -> Text:
     """A state in its colour."""
     return text(value, STATUS_STYLES.get(str(value), ""))
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things, as in `1 error` and `2 errors`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -335,6 +335,7 @@ def test_limit_says_that_there_is_more(up: Up, home: str) -> None:
     assert home
     done = up.run("op", "list", "--limit", "1")
     assert len(done.out.splitlines()) == 2
+    assert done.out.split()[:2] == ["ID", "KIND"]
     assert "--limit 0 shows all" in done.err
 
 

@@ -218,12 +218,14 @@ def test_doctor_exits_by_what_is_missing() -> None:
 
 def test_spec_check_accepts_the_default_specs_and_points_at_errors(tmp_path: Path) -> None:
     """A refused set has its own exit code and a position."""
-    assert run("spec", "check", str(ROOT / "specs")).code == exits.OK
+    done = run("spec", "check", str(ROOT / "specs"))
+    assert (done.code, done.out.splitlines()[-1]) == (exits.OK, "the set is valid: 0 errors, 0 warnings")
     broken = tmp_path / "types.yaml"
     broken.write_text("apiVersion: shareflow/v1\nkind: ShareType\nname: x\nretentoin: 7 d\n", encoding="utf-8")
     done = run("spec", "check", str(broken))
     assert done.code == exits.CONFIGURATION
     assert f"{broken}:4:1" in done.out
+    assert done.out.splitlines()[-1] == "the set is refused: 1 error, 0 warnings"
     problems = run("spec", "check", str(broken), "--output", "json").data
     assert problems["ok"] is False
     assert problems["problems"][0]["line"] == 4

@@ -9,7 +9,7 @@ import typer
 
 from shareflow.cli import exits
 from shareflow.cli.common import Cli, command
-from shareflow.cli.output import print_json, print_line, safe
+from shareflow.cli.output import counted, print_json, print_line, safe
 from shareflow.cli.spec.group import app
 
 
@@ -31,5 +31,5 @@ def check(
     errors = sum(problem.severity == "error" for problem in problems)
     warnings = len(problems) - errors
     verdict = "the set is valid" if found is not None else "the set is refused"
-    print_line(f"{verdict}: {errors} errors, {warnings} warnings")
+    print_line(f"{verdict}: {counted(errors, 'error')}, {counted(warnings, 'warning')}")
     return exits.OK if found is not None else exits.CONFIGURATION

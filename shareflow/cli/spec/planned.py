@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shareflow.cli.output import print_line, safe
+from shareflow.cli.output import counted, print_line, safe
 from shareflow.contracts.units import format_duration, format_size
 from shareflow.errors import InvalidInput, SpecError
 
@@ -34,7 +34,9 @@ def read_documents(paths: Sequence[Path]) -> list[Document]:
         for line in refused.render().splitlines():
             print_line(safe(line), style="red" if line.startswith("error") else "", stderr=True)
         errors = sum(problem.severity == "error" for problem in refused.problems) + refused.omitted
-        raise SpecError(f"the set is refused: {errors} errors", hint="correct the files; see above") from None
+        raise SpecError(
+            f"the set is refused: {counted(errors, 'error')}", hint="correct the files; see above"
+        ) from None
     records: list[Document] = json.loads(json.dumps(specs.records()))
     return records
 
