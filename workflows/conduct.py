@@ -362,9 +362,13 @@ class Operation(metaclass=Handlers):
         self._nudged.clear()
 
     async def nudge(self, commands: dict[str, str], lost_backend: str = "") -> None:
-        """Ask operations that are ahead to end, each command once; one that is refused changes nothing."""
+        """Ask operations that are ahead to end, each command once; one that is refused changes nothing.
+
+        That their backend is lost they are told each time: one that was ended from outside begins anew without it.
+        """
         for operation, command in commands.items():
-            if (operation, command) in self._nudged:
+            told = (operation, command) in self._nudged
+            if told and not (command == names.INSTANCE_LOST and workflow.patched("losses-are-told-again")):
                 continue
             self._nudged.add((operation, command))
             handle = workflow.get_external_workflow_handle(operation)

@@ -657,6 +657,22 @@ async def promote_replica_of_a_lost_one_that_was_held(world: World, project: str
     return (await _lost_meanwhile(world, project, names.CREATE_SNAPSHOT, name="s2"))[1]
 
 
+async def promote_replica_of_a_lost_one_told_again(world: World, project: str) -> Started:
+    """The operation that has the share was ended from outside, and is told once the reconciler undoes it."""
+    await _replicated(world, project)
+    outage = world.array("alpha").script.add(FaultKind.UNREACHABLE)
+    handle = await world.start(names.CREATE_SNAPSHOT, {"project": project, "share": "home", "name": "s2"})
+    await world.until(handle, "waiting")
+    await handle.terminate("an operator")
+    request = {"project": project, "share": "home", "lost": True, "accept_loss": True, "reason": "burnt"}
+    promotion = await world.start(names.PROMOTE_REPLICA, request)
+    await asyncio.sleep(2)
+    await world.run(names.RECONCILE_CLAIMS, {"grace": 0})
+    await _ended(world, promotion)
+    world.array("alpha").script.lift(outage)
+    return promotion
+
+
 async def create_snapshot_of_a_lost_one(world: World, project: str) -> Started:
     """Given up: what may have been made is left to the reconciler."""
     return (await _lost_meanwhile(world, project, names.CREATE_SNAPSHOT, name="s2"))[0]
@@ -896,6 +912,7 @@ SITUATIONS: dict[str, Play] = {
         promote_replica_undone,
         promote_replica_of_a_lost_one,
         promote_replica_of_a_lost_one_that_was_held,
+        promote_replica_of_a_lost_one_told_again,
         promote_replica_overtaken_by_a_loss,
         create_snapshot_of_a_lost_one,
         delete_snapshot_of_a_lost_one,

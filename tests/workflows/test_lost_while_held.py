@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -98,6 +99,27 @@ async def test_a_worker_that_dies_in_the_last_step_leaves_one_tombstone(home: Re
     await _ends(home, handle, "declared lost")
     assert len(home.scene.rows(tables.tombstones, operation=operation)) == 1
     await _comes_back(home, first)
+
+
+async def test_what_was_ended_from_outside_and_is_undone_by_the_reconciler_ends_without_the_backend(
+    home: Replicated,
+) -> None:
+    """It could not be told when the promotion came: it is told once it runs again."""
+    first, replica = await _in_step(home)
+    home.scene.world.array("alpha").script.add(FaultKind.UNREACHABLE)
+    handle = await home.start(names.CREATE_SNAPSHOT, name="s2")
+    await _begun(home, handle)
+    await handle.terminate("an operator")
+    lost = asyncio.create_task(_lost(home))
+    await home.scene.when(
+        lambda: len(home.scene.rows(tables.operations, project=home.scene.project, state="running")) > 1
+    )
+    await asyncio.sleep(1)
+    await home.scene.world.run(names.RECONCILE_CLAIMS, {"grace": 0})
+    assert (await lost)["replica_id"] == replica
+    await home.scene.when(lambda: home.scene.operation(handle.id)["state"] == "failed-clean")
+    await _comes_back(home, first)
+    await home.has(first, {"docs/a": b"one"})
 
 
 async def test_a_promotion_that_cannot_let_writers_in_again_ends_without_the_backend(home: Replicated) -> None:
