@@ -13,12 +13,13 @@ COMMIT = "noop_commit"
 
 
 class NoOpInput(StrictModel):
-    """What the workflow is started with."""
+    """What the workflow is started with; a create has one activity."""
 
     name: Name
     size: Size
     project: Name = "bench"
     by: Text = ""
+    activities: int = 1
 
 
 class NoOpBegun(StrictModel):

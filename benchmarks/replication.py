@@ -18,8 +18,10 @@ from typing import Any
 from sqlalchemy import func, select
 from temporalio.client import Client
 
+from benchmarks import payloads
 from benchmarks.arrangement import Arrangement, arranged, control_plane_cpu, write_specs
 from benchmarks.migration import MIB, Writer, last_delta
+from benchmarks.payloads import NoOpInput, NoOpResult
 from benchmarks.report import Report, Target
 from benchmarks.transfer import file_system
 from drivers.errors import DriverError
@@ -94,6 +96,16 @@ class _Pair:
         body = {"share": "home", **request}
         return await self.client.start_workflow(kind, body, id=f"op-{uuid.uuid4()}", task_queue=names.QUEUE)
 
+    async def no_op(self, activities: int) -> float:
+        """Seconds of a workflow with so many activities that do nothing."""
+        request = NoOpInput(name="nothing", size=MIB, activities=activities)
+        began = time.perf_counter()
+        handle = await self.client.start_workflow(
+            payloads.WORKFLOW, request, id=f"no-op-{uuid.uuid4()}", task_queue=payloads.QUEUE, result_type=NoOpResult
+        )
+        await handle.result()
+        return time.perf_counter() - began
+
     def change(self, number: int) -> None:
         """New content of some files, other ones each time."""
         for index in range(number * CHANGED, (number + 1) * CHANGED):
@@ -108,7 +120,7 @@ async def _pair(binary: Path, directory: Path, driver: str, roots: Sequence[Path
         pool.mkdir(parents=True, exist_ok=True)
     documents = (_backend("left", driver, pools[0]), _backend("right", driver, pools[1]), _type(3600))
     specs = write_specs(directory / "specs", documents)
-    async with arranged(binary, directory / "run", specs=specs, reference=False) as running:
+    async with arranged(binary, directory / "run", specs=specs) as running:
         client = await Client.connect(running.address, data_converter=data_converter)
         request = {"name": "home", "size": "2 GiB", "type": "twice", "backend": "left"}
         made = await client.execute_workflow(
@@ -134,7 +146,7 @@ async def _resyncs(
     async with _pair(binary, directory, driver, roots) as pair:
         plain = _PlainBtrfs(pair) if driver == "btrfs" else _PlainRsync(pair)
         await asyncio.to_thread(plain.begin)
-        ours, copying, theirs = [], [], []
+        ours, copying, theirs, nothing = [], [], [], []
         for number in range(rounds):
             await asyncio.to_thread(pair.change, number)
             for side in (0, 1) if number % 2 else (1, 0):
@@ -143,30 +155,39 @@ async def _resyncs(
                     handle = await pair.start(names.RESYNC_REPLICA, replica="right")
                     await handle.result()
                     ours.append(time.perf_counter() - began)
-                    copying.append(await _copying(handle))
+                    working = await _working(handle)
+                    copying.append(sum(working))
+                    nothing.append(await pair.no_op(len(working)))
                 else:
                     theirs.append(await asyncio.to_thread(plain.follow))
         await asyncio.to_thread(plain.end)
         ratio = statistics.median(mine / other for mine, other in zip(ours, theirs, strict=True))
+        beside = statistics.median(
+            mine / (other + none) for mine, other, none in zip(ours, theirs, nothing, strict=True)
+        )
         part = statistics.median(mine / other for mine, other in zip(copying, theirs, strict=True))
         report.add(
             f"resync on {driver}", ratio, "x plain", target=RESYNC, s=statistics.median(ours),
             plain_s=statistics.median(theirs),
         )  # fmt: skip
+        report.add(
+            f"the same against plain and a no-op of its shape, on {driver}", beside, "x",
+            no_op_s=statistics.median(nothing),
+        )  # fmt: skip
         report.add(f"its copy alone, on {driver}", part, "x plain", target=RESYNC, s=statistics.median(copying))
         await _promotions(report, pair, rounds)
 
 
-async def _copying(handle: Any) -> float:
-    """Seconds in which the driver or the mover worked, from the history of a resync."""
+async def _working(handle: Any) -> list[float]:
+    """Seconds of each step in which the driver or the mover worked, from the history of a resync."""
     began: dict[int, float] = {}
-    seconds = 0.0
+    seconds = []
     async for event in handle.fetch_history_events():
         at = event.event_time.ToNanoseconds() / 1e9
         if event.HasField("activity_task_started_event_attributes"):
             began[event.activity_task_started_event_attributes.scheduled_event_id] = at
         elif event.HasField("activity_task_completed_event_attributes"):
-            seconds += at - began[event.activity_task_completed_event_attributes.scheduled_event_id]
+            seconds.append(at - began[event.activity_task_completed_event_attributes.scheduled_event_id])
     return seconds
 
 
