@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from rapidfuzz.distance import OSA
+
 from dsl.catalogue import CATALOGUE
 
 MAX_PROBLEMS = 20
@@ -257,25 +259,10 @@ def suggest(word: str, candidates: Iterable[str]) -> str | None:
         other = candidate.lower().replace("-", "_")
         if abs(len(folded) - len(other)) > allowed:
             continue
-        distance = edit_distance(folded, other)
+        distance = OSA.distance(folded, other, score_cutoff=allowed)
         if distance <= allowed and distance < len(other) and (best is None or distance < best[0]):
             best = (distance, candidate)
     return best[1] if best else None
-
-
-def edit_distance(left: str, right: str) -> int:
-    """Insertions, deletions, replacements and swaps of neighbours that turn one word into the other."""
-    older: list[int] = []
-    before = list(range(len(right) + 1))
-    for i, a in enumerate(left, 1):
-        row = [i]
-        for j, b in enumerate(right, 1):
-            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a != b))
-            if i > 1 and j > 1 and a == right[j - 2] and left[i - 2] == b:
-                cost = min(cost, older[j - 2] + 1)
-            row.append(cost)
-        older, before = before, row
-    return before[-1]
 
 
 def _mask_secrets(line: str) -> str:

@@ -16,7 +16,6 @@ from dsl.problems import (
     Source,
     Span,
     SpecProblems,
-    edit_distance,
     looks_secret,
     render_problems,
     suggest,
@@ -115,21 +114,12 @@ def test_short_word_may_differ_by_one_edit_only() -> None:
     assert suggest("nome", ["name"]) == "name"
 
 
-@given(st.text("abc", max_size=8), st.text("abc", max_size=8))
-def test_edit_distance_is_symmetric_bounded_and_zero_for_equal_words_only(left: str, right: str) -> None:
-    """It is at least the difference of lengths, and at most the longer length."""
-    distance = edit_distance(left, right)
-    assert distance == edit_distance(right, left)
-    assert (distance == 0) == (left == right)
-    assert abs(len(left) - len(right)) <= distance <= max(len(left), len(right))
-
-
-@given(st.text("abcd", min_size=2, max_size=8), st.data())
+@given(st.text("abcd", min_size=2, max_size=4), st.data())
 def test_swap_of_neighbours_is_one_edit(word: str, data: st.DataObject) -> None:
-    """The most common slip of all costs one, not two."""
+    """The most common slip of all costs one, not two: it is seen through in short words as well."""
     at = data.draw(st.integers(0, len(word) - 2))
     swapped = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
-    assert edit_distance(word, swapped) == (word != swapped)
+    assert suggest(swapped, [word]) == word
 
 
 @pytest.mark.parametrize(

@@ -60,12 +60,12 @@ def _fields(code: str, entry: Entry) -> dict[str, str]:
 
 
 def _advice(wanted: str, entries: dict[str, Entry]) -> str:
-    from dsl.problems import edit_distance  # noqa: PLC0415
+    from rapidfuzz.distance import OSA  # noqa: PLC0415
 
     def distance(code: str) -> tuple[int, bool, int]:
         numbers = [int("".join(ch for ch in text if ch.isdecimal())[:6] or "0") for text in (wanted, code)]
         other_kind = wanted.rstrip("0123456789") != code.rstrip("0123456789")
-        return edit_distance(wanted[:20], code), other_kind, abs(numbers[0] - numbers[1])
+        return OSA.distance(wanted[:20], code), other_kind, abs(numbers[0] - numbers[1])
 
     nearest = min(entries, key=distance)
     if distance(nearest)[0] > 2:
