@@ -134,6 +134,8 @@ def failure_of(error: BaseException) -> Failure:
     cause: BaseException | None = error
     while isinstance(cause, ActivityError) and cause.cause is not None:
         cause = cause.cause
+    if isinstance(cause, ActivityTimeout) and isinstance(cause.cause, ApplicationError):
+        cause = cause.cause  # it was tried again until its time was over
     if isinstance(cause, ApplicationError):
         if cause.details and isinstance(cause.details[0], dict):
             return Failure.model_validate(cause.details[0])
@@ -206,6 +208,7 @@ class Operation(metaclass=Handlers):
         self._nudged: set[tuple[str, str]] = set()
         self._retry = False
         self._lost_backend = ""
+        self._patience: float | None = None  # instead of that of the limits
         self._left: list[LeftObject] = []
 
     # -- what people see and send ------------------------------------------------------------------------------------
@@ -502,6 +505,7 @@ class Operation(metaclass=Handlers):
         forward: bool = False,
         until_known: bool = False,
         hurry: bool = False,
+        keen: bool = False,
     ) -> BackendAnswer:
         """One backend step. At a lost backend none is made: what may not be given up is left there.
 
@@ -514,6 +518,7 @@ class Operation(metaclass=Handlers):
                 the operation says what it needs. Otherwise it is given up after the limits' patience.
             until_known: an answer may not be given up, but a refusal is one.
             hurry: writers are stopped meanwhile: a dead worker is noticed sooner, and a failing step is given up soon.
+            keen: it is to take effect as soon as the backend answers: pauses stay as short as the first one.
         """
         self.check_cancelled()
         self.log.start(title)
@@ -522,10 +527,13 @@ class Operation(metaclass=Handlers):
         fresh, self._fresh = self._fresh, None
         try:
             answer = await self._persist(
-                lambda: self._once(activity, timed, where, title, hurry=hurry),
+                lambda: self._once(
+                    activity, timed, where, title, hurry=hurry, keen=keen and bool(self.log.waiting_for)
+                ),
                 give_up=not (forward or until_known),
                 may_refuse=not forward,
-                patience=self.limits.fenced if hurry else None,
+                patience=self.limits.fenced if hurry else self._patience,
+                keen=keen,
             )
         except GaveUp as gave_up:
             if fresh is not None and not gave_up.sent:
@@ -561,7 +569,7 @@ class Operation(metaclass=Handlers):
             raise asyncio.CancelledError
 
     async def _once(
-        self, activity: str, call: BackendCall, queue: str, title: str, *, hurry: bool = False
+        self, activity: str, call: BackendCall, queue: str, title: str, *, hurry: bool = False, keen: bool = False
     ) -> BackendAnswer:
         """One attempt. One at a lost backend is given up at once, also when its worker is dead.
 
@@ -570,7 +578,7 @@ class Operation(metaclass=Handlers):
         backend = call.target.backend
         if self.is_lost(backend):
             raise asyncio.CancelledError
-        step = asyncio.create_task(self._execute(activity, call, queue, title, hurry=hurry))
+        step = asyncio.create_task(self._execute(activity, call, queue, title, hurry=hurry, keen=keen))
         step.add_done_callback(lambda over: over.cancelled() or over.exception())  # nobody may await it any more
         while not step.done():
             try:
@@ -583,10 +591,12 @@ class Operation(metaclass=Handlers):
         return await step
 
     async def _execute(
-        self, activity: str, call: BackendCall, queue: str, title: str, *, hurry: bool = False
+        self, activity: str, call: BackendCall, queue: str, title: str, *, hurry: bool = False, keen: bool = False
     ) -> BackendAnswer:
         limits = _hurried(self.limits) if hurry else self.limits
         slow = activity not in QUICK
+        # Once it is known why it fails the server tries it again, which costs no history however long it takes.
+        attempts = 0 if keen else HURRIED_ATTEMPTS if hurry else BACKEND_ATTEMPTS
         try:
             answer: BackendAnswer = await workflow.execute_activity(
                 activity,
@@ -595,11 +605,12 @@ class Operation(metaclass=Handlers):
                 result_type=BackendAnswer,
                 schedule_to_start_timeout=timedelta(seconds=limits.unserved),
                 start_to_close_timeout=timedelta(seconds=limits.job if slow else limits.call),
+                schedule_to_close_timeout=timedelta(seconds=self._patience or limits.patience) if keen else None,
                 heartbeat_timeout=timedelta(seconds=limits.heartbeat),
                 retry_policy=RetryPolicy(
                     initial_interval=timedelta(seconds=limits.retry / 10),
                     maximum_interval=timedelta(seconds=limits.retry),
-                    maximum_attempts=HURRIED_ATTEMPTS if hurry else BACKEND_ATTEMPTS,
+                    maximum_attempts=attempts,
                 ),
                 cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
                 summary=title[:200],
@@ -630,6 +641,7 @@ class Operation(metaclass=Handlers):
         give_up: bool = False,
         may_refuse: bool = False,
         patience: float | None = None,
+        keen: bool = False,
     ) -> T:
         """Try until it works, saying why it has not so far. A lost claim ends it: somebody else ended the operation."""
         deadline = workflow.now() + timedelta(seconds=self.limits.patience if patience is None else patience)
@@ -656,7 +668,8 @@ class Operation(metaclass=Handlers):
                 await self.needs_nobody()
                 return answer
             await self._sleep(pause, "next retry")
-            pause = min(pause * 2, self.limits.retry * PATIENT_RETRY_FACTOR)
+            if not keen:
+                pause = min(pause * 2, self.limits.retry * PATIENT_RETRY_FACTOR)
 
     async def needs_nobody(self) -> None:
         """What needed an operator has been mended."""
