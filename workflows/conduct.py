@@ -134,8 +134,6 @@ def failure_of(error: BaseException) -> Failure:
     cause: BaseException | None = error
     while isinstance(cause, ActivityError) and cause.cause is not None:
         cause = cause.cause
-    if isinstance(cause, ActivityTimeout) and isinstance(cause.cause, ApplicationError):
-        cause = cause.cause  # it was tried again until its time was over
     if isinstance(cause, ApplicationError):
         if cause.details and isinstance(cause.details[0], dict):
             return Failure.model_validate(cause.details[0])
@@ -209,6 +207,7 @@ class Operation(metaclass=Handlers):
         self._retry = False
         self._lost_backend = ""
         self._patience: float | None = None  # instead of that of the limits
+        self._took = 0.0  # seconds of the last attempt that failed
         self._left: list[LeftObject] = []
 
     # -- what people see and send ------------------------------------------------------------------------------------
@@ -518,7 +517,7 @@ class Operation(metaclass=Handlers):
                 the operation says what it needs. Otherwise it is given up after the limits' patience.
             until_known: an answer may not be given up, but a refusal is one.
             hurry: writers are stopped meanwhile: a dead worker is noticed sooner, and a failing step is given up soon.
-            keen: it is to take effect as soon as the backend answers: pauses stay as short as the first one.
+            keen: it is to take effect as soon as the backend answers: pauses do not double.
         """
         self.check_cancelled()
         self.log.start(title)
@@ -527,9 +526,7 @@ class Operation(metaclass=Handlers):
         fresh, self._fresh = self._fresh, None
         try:
             answer = await self._persist(
-                lambda: self._once(
-                    activity, timed, where, title, hurry=hurry, keen=keen and bool(self.log.waiting_for)
-                ),
+                lambda: self._once(activity, timed, where, title, hurry=hurry),
                 give_up=not (forward or until_known),
                 may_refuse=not forward,
                 patience=self.limits.fenced if hurry else self._patience,
@@ -569,7 +566,7 @@ class Operation(metaclass=Handlers):
             raise asyncio.CancelledError
 
     async def _once(
-        self, activity: str, call: BackendCall, queue: str, title: str, *, hurry: bool = False, keen: bool = False
+        self, activity: str, call: BackendCall, queue: str, title: str, *, hurry: bool = False
     ) -> BackendAnswer:
         """One attempt. One at a lost backend is given up at once, also when its worker is dead.
 
@@ -578,7 +575,7 @@ class Operation(metaclass=Handlers):
         backend = call.target.backend
         if self.is_lost(backend):
             raise asyncio.CancelledError
-        step = asyncio.create_task(self._execute(activity, call, queue, title, hurry=hurry, keen=keen))
+        step = asyncio.create_task(self._execute(activity, call, queue, title, hurry=hurry))
         step.add_done_callback(lambda over: over.cancelled() or over.exception())  # nobody may await it any more
         while not step.done():
             try:
@@ -591,12 +588,10 @@ class Operation(metaclass=Handlers):
         return await step
 
     async def _execute(
-        self, activity: str, call: BackendCall, queue: str, title: str, *, hurry: bool = False, keen: bool = False
+        self, activity: str, call: BackendCall, queue: str, title: str, *, hurry: bool = False
     ) -> BackendAnswer:
         limits = _hurried(self.limits) if hurry else self.limits
         slow = activity not in QUICK
-        # Once it is known why it fails the server tries it again, which costs no history however long it takes.
-        attempts = 0 if keen else HURRIED_ATTEMPTS if hurry else BACKEND_ATTEMPTS
         try:
             answer: BackendAnswer = await workflow.execute_activity(
                 activity,
@@ -605,12 +600,11 @@ class Operation(metaclass=Handlers):
                 result_type=BackendAnswer,
                 schedule_to_start_timeout=timedelta(seconds=limits.unserved),
                 start_to_close_timeout=timedelta(seconds=limits.job if slow else limits.call),
-                schedule_to_close_timeout=timedelta(seconds=self._patience or limits.patience) if keen else None,
                 heartbeat_timeout=timedelta(seconds=limits.heartbeat),
                 retry_policy=RetryPolicy(
                     initial_interval=timedelta(seconds=limits.retry / 10),
                     maximum_interval=timedelta(seconds=limits.retry),
-                    maximum_attempts=attempts,
+                    maximum_attempts=HURRIED_ATTEMPTS if hurry else BACKEND_ATTEMPTS,
                 ),
                 cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
                 summary=title[:200],
@@ -644,14 +638,16 @@ class Operation(metaclass=Handlers):
         keen: bool = False,
     ) -> T:
         """Try until it works, saying why it has not so far. A lost claim ends it: somebody else ended the operation."""
-        deadline = workflow.now() + timedelta(seconds=self.limits.patience if patience is None else patience)
+        begun = workflow.now()
+        deadline = begun + timedelta(seconds=self.limits.patience if patience is None else patience)
         pause = self.limits.retry if patience is None else min(self.limits.retry, patience / 4)
         sent = False
         while True:
+            asked = workflow.now()
             try:
                 answer = await attempt()
             except (ActivityError, ApplicationError) as error:
-                failure = failure_of(error)
+                failure, self._took = failure_of(error), (workflow.now() - asked).total_seconds()
                 sent = sent or not never_taken(error)
                 transient = self._transient(error, failure)
                 if is_cancelled_exception(error) or failure.type == "StaleClaim" or (may_refuse and not transient):
@@ -667,9 +663,18 @@ class Operation(metaclass=Handlers):
             else:
                 await self.needs_nobody()
                 return answer
-            await self._sleep(pause, "next retry")
-            if not keen:
-                pause = min(pause * 2, self.limits.retry * PATIENT_RETRY_FACTOR)
+            most = self.limits.retry * PATIENT_RETRY_FACTOR
+            if keen:  # days of it have to fit into one history
+                lasts = (workflow.now() - begun).total_seconds()
+                await self._sleep(min(max(self.keen_pause(), lasts / 100), most), "next retry")
+            else:
+                await self._sleep(pause, "next retry")
+                pause = min(pause * 2, most)
+
+    def keen_pause(self) -> float:
+        """Seconds until a keen step is tried again: where calls hang, as long as they did, so that others have room."""
+        hangs = self._took > BACKEND_ATTEMPTS / 2 * self.limits.call
+        return self._took if hangs else self.limits.retry
 
     async def needs_nobody(self) -> None:
         """What needed an operator has been mended."""

@@ -265,6 +265,6 @@ class SyncReplica(Operation):
         if self._failures:
             pause = min(pause, self.limits.retry * 2.0 ** min(self._failures, MOST_DOUBLINGS))
         if self._unfenced:
-            pause = min(pause, self.limits.retry)
+            pause = min(self._interval, self.keen_pause())
         await self.pause_until(lambda: self._turn, pause, "the next round")
         self._turn = False
