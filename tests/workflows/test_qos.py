@@ -385,7 +385,7 @@ async def test_unknown_class_is_refused_with_those_that_there_are(scene: Scene) 
     await scene.create()
     refused = await _refused(scene, share="home", qos="golt")
     assert refused.code == "UnknownQos"
-    assert "SF203 qos: there is no QoS class 'golt' [classes: by-use, firm, gold" in refused.text
+    assert "SF203 qos: there is no QoS class 'golt' [did you mean 'gold'? classes: by-use, firm, gold" in refused.text
 
 
 async def test_share_in_the_recycle_bin_keeps_its_class(scene: Scene) -> None:
