@@ -208,7 +208,9 @@ def request(connection: Connection, operation: str, wants: Sequence[Want], *, fa
         does = "holds" if first.granted else "waits in line for"
         raise Busy(
             f"operation {first.operation} {does} {first.resource_kind} {first.resource_id}",
-            hint="wait for it, cancel it, or ask with on_busy: queue",
+            hint="a round of replication that gives way to who waits: ask again, or with on_busy: queue"
+            if first.operation.startswith("sync-")
+            else "wait for it, cancel it, or ask with on_busy: queue",
         )
     if ahead:
         return Answer(fences=(), waiting_for=tuple(dict.fromkeys(claim.operation for claim in ahead)))

@@ -206,6 +206,8 @@ class Operation(metaclass=Handlers):
         self._nudged: set[tuple[str, str]] = set()
         self._retry = False
         self._lost_backend = ""
+        self._patience: float | None = None  # instead of that of the limits
+        self._took = 0.0  # seconds of the last attempt that failed
         self._left: list[LeftObject] = []
 
     # -- what people see and send ------------------------------------------------------------------------------------
@@ -502,6 +504,7 @@ class Operation(metaclass=Handlers):
         forward: bool = False,
         until_known: bool = False,
         hurry: bool = False,
+        keen: bool = False,
     ) -> BackendAnswer:
         """One backend step. At a lost backend none is made: what may not be given up is left there.
 
@@ -514,6 +517,7 @@ class Operation(metaclass=Handlers):
                 the operation says what it needs. Otherwise it is given up after the limits' patience.
             until_known: an answer may not be given up, but a refusal is one.
             hurry: writers are stopped meanwhile: a dead worker is noticed sooner, and a failing step is given up soon.
+            keen: it is to take effect as soon as the backend answers: pauses do not double.
         """
         self.check_cancelled()
         self.log.start(title)
@@ -525,7 +529,8 @@ class Operation(metaclass=Handlers):
                 lambda: self._once(activity, timed, where, title, hurry=hurry),
                 give_up=not (forward or until_known),
                 may_refuse=not forward,
-                patience=self.limits.fenced if hurry else None,
+                patience=self.limits.fenced if hurry else self._patience,
+                keen=keen,
             )
         except GaveUp as gave_up:
             if fresh is not None and not gave_up.sent:
@@ -630,16 +635,19 @@ class Operation(metaclass=Handlers):
         give_up: bool = False,
         may_refuse: bool = False,
         patience: float | None = None,
+        keen: bool = False,
     ) -> T:
         """Try until it works, saying why it has not so far. A lost claim ends it: somebody else ended the operation."""
-        deadline = workflow.now() + timedelta(seconds=self.limits.patience if patience is None else patience)
+        begun = workflow.now()
+        deadline = begun + timedelta(seconds=self.limits.patience if patience is None else patience)
         pause = self.limits.retry if patience is None else min(self.limits.retry, patience / 4)
         sent = False
         while True:
+            asked = workflow.now()
             try:
                 answer = await attempt()
             except (ActivityError, ApplicationError) as error:
-                failure = failure_of(error)
+                failure, self._took = failure_of(error), (workflow.now() - asked).total_seconds()
                 sent = sent or not never_taken(error)
                 transient = self._transient(error, failure)
                 if is_cancelled_exception(error) or failure.type == "StaleClaim" or (may_refuse and not transient):
@@ -655,8 +663,18 @@ class Operation(metaclass=Handlers):
             else:
                 await self.needs_nobody()
                 return answer
-            await self._sleep(pause, "next retry")
-            pause = min(pause * 2, self.limits.retry * PATIENT_RETRY_FACTOR)
+            most = self.limits.retry * PATIENT_RETRY_FACTOR
+            if keen:  # days of it have to fit into one history
+                lasts = (workflow.now() - begun).total_seconds()
+                await self._sleep(min(max(self.keen_pause(), lasts / 100), most), "next retry")
+            else:
+                await self._sleep(pause, "next retry")
+                pause = min(pause * 2, most)
+
+    def keen_pause(self) -> float:
+        """Seconds until a keen step is tried again: where calls hang, as long as they did, so that others have room."""
+        hangs = self._took > BACKEND_ATTEMPTS / 2 * self.limits.call
+        return self._took if hangs else self.limits.retry
 
     async def needs_nobody(self) -> None:
         """What needed an operator has been mended."""

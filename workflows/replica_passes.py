@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
         RoundEnded,
     )
     from shareflow.contracts.units import format_size
-    from workflows.conduct import GaveUp, Operation, Undo, failure_of
+    from workflows.conduct import GaveUp, Operation, Undo, as_error, failure_of
     from workflows.copy_passes import COPY_EPOCH, CopyPasses
     from workflows.placing import place_again
 
@@ -184,6 +184,32 @@ class ReplicaPasses(CopyPasses):
         await self._backend(names.BACKEND_SET_ACCESS_MODE, call, shown, hurry=hurry)
         self.remember(mode=mode)
 
+    async def fence_stale(self, step: str, *, prove: bool = True) -> None:
+        """Keep writers from the copy of a lost active instance as soon as its backend answers, and prove it.
+
+        Without ``prove`` the copy goes next: who has it open already may write until then, and there is no way back.
+
+        Raises:
+            ActivityError, GaveUp: it cannot be reached, or can still be written: then with ``FenceLeaks``.
+        """
+        place, mode = self.destination, self._replica.mode_between or self._replica.fence_mode
+        if not workflow.patched("stale-copies-are-fenced-soon"):
+            if prove:
+                await self.set_mode(step, mode, "keep writers from")
+            return
+        activity = names.BACKEND_FENCE if prove else names.BACKEND_SET_ACCESS_MODE
+        title = f"keep writers from {place.backend}/{place.pool}"
+        call = self.call(step, place, mode=mode)
+        try:
+            await self._operation.backend(activity, call, title=title, forward=not prove, keen=True)
+        except ActivityError as error:
+            failure = failure_of(error)
+            if failure.type != "FenceLeaks":
+                raise
+            hint = "stop these writers; its sync tries again by itself, a resync when it is asked for again"
+            raise as_error(failure.model_copy(update={"hint": hint})) from error
+        self.remember(mode=mode)
+
     async def admit(self) -> None:
         """Give clients the access that they have between two rounds, unless they are known to have it."""
         mode = self._replica.mode_between
@@ -227,8 +253,10 @@ class ReplicaPasses(CopyPasses):
     async def leave(self, copies: Sequence[ObjectPlace]) -> list[str]:
         """Delete the replica for good; gives its id when it is left behind.
 
-        A copy that was lost and is not fenced yet is waited for: its sync fences it as soon as its backend answers.
+        A copy that was lost and is not fenced yet is waited for, and fenced first.
         """
+        if self._replica.stale == "unfenced":
+            await self.fence_stale("fence", prove=False)
         if self._replica.stale == "unfenced" or not workflow.patched("replicas-are-left-behind"):
             await self.purge(copies)
             return []

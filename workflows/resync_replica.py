@@ -39,7 +39,7 @@ class ResyncReplica(Operation):
         self.resume(begun)
         try:
             if terms.stale == "unfenced":
-                await passes.set_mode("fence", terms.mode_between or terms.fence_mode, "keep writers from")
+                await passes.fence_stale("fence")
             moved = await passes.round()
         except (FailureError, GaveUp) as error:
             await self.see_through(passes.end(error=failure_of(error).message))

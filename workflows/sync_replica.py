@@ -29,6 +29,9 @@ with workflow.unsafe.imports_passed_through():
 
 MOST_DOUBLINGS = 10
 PATIENT_TURN_FACTOR = 20
+ROUND_PATIENCE_FACTOR = 6
+"""Pauses before a step is tried again for which a round lasts that cannot go on: then its replica says why."""
+
 SHORT = 250
 """Events after which a lean run ends. Of many syncs few are in a worker's cache: the others are replayed every time."""
 
@@ -54,6 +57,7 @@ class SyncReplica(Operation):
         self._interval = 0.0
         self._source = ""  # backend of the active instance while a round runs
         self._lost = False
+        self._unfenced = False
 
     @workflow.signal(name=names.GIVE_WAY, description="Sent by operations to each other: let the replica go.")
     def give_way(self, _command: CommandInput | None = None) -> None:
@@ -190,6 +194,9 @@ class SyncReplica(Operation):
     async def _round(self, begun: Begun, held: RoundBegun) -> None:
         terms, source = held.terms, held.source
         assert terms is not None and source is not None  # noqa: S101, PT018  (a round that has begun has them)
+        if workflow.patched("rounds-fail-soon"):
+            self._patience = min(self.limits.patience, self.limits.retry * ROUND_PATIENCE_FACTOR)
+            self._unfenced = terms.stale == "unfenced"
         self._interval = float(terms.interval)
         self._watched_at = terms.destination.backend if terms.mode == "driver" else ""
         passes = ReplicaPasses(self, source, held.fences, begun.share_id, terms, full=self._distrust)
@@ -223,7 +230,8 @@ class SyncReplica(Operation):
     async def _fence(self, passes: ReplicaPasses, terms: ReplicaTerms) -> None:
         """The copy of a lost active instance is kept from clients as soon as it can be reached."""
         if terms.stale == "unfenced":
-            await passes.set_mode(f"fence-{terms.epoch}", terms.mode_between or terms.fence_mode, "keep writers from")
+            await passes.fence_stale(f"fence-{terms.epoch}")
+            self._unfenced = False
         await passes.end(fenced=True, error="a stale copy: resync it, or delete it")
         self._show(ReplicaState.ERROR, "a stale copy of a lost active instance is kept, and fenced")
 
@@ -256,5 +264,7 @@ class SyncReplica(Operation):
         pause = self._interval
         if self._failures:
             pause = min(pause, self.limits.retry * 2.0 ** min(self._failures, MOST_DOUBLINGS))
+        if self._unfenced:
+            pause = min(self._interval, self.keen_pause())
         await self.pause_until(lambda: self._turn, pause, "the next round")
         self._turn = False

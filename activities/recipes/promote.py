@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from sqlalchemy import Connection, RowMapping, and_, select
@@ -271,7 +272,10 @@ def _ended_migrations(connection: Connection, operation: OpenOperation, share_id
 
 
 def _choose(connection: Connection, share: RowMapping, request: PromoteReplicaInput) -> RowMapping:
-    """The replica that is named, or the one with the newest content. Raises NotFound; InvalidState of the active."""
+    """The replica that is named, or the one with the newest content. Raises NotFound; InvalidState of the active.
+
+    Of a lost share's, one whose last pass was cut off comes after a whole one that is older by what is tolerated.
+    """
     if request.replica is not None:
         found = find_replica(connection, share, request.replica)
         _check_able(found)
@@ -283,7 +287,16 @@ def _choose(connection: Connection, share: RowMapping, request: PromoteReplicaIn
             field="share",
             hint="create one, wait until one is seeded, or resync one",
         )
-    return max(able, key=lambda row: (row["synced_at"], row["id"]))
+    newest = max(able, key=_age_and_id)
+    if not (request.lost and replicas.memory_of(newest).passing):
+        return newest
+    since = newest["synced_at"] - timedelta(seconds=newest["loss"])
+    whole = [row for row in able if row["synced_at"] >= since and not replicas.memory_of(row).passing]
+    return max(whole, key=_age_and_id, default=newest)
+
+
+def _age_and_id(found: RowMapping) -> tuple[datetime, str]:
+    return found["synced_at"], found["id"]
 
 
 def _unable(found: RowMapping) -> str:

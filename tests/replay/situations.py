@@ -13,6 +13,7 @@ from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
 
 from drivers.contract import ObjectRef
 from drivers.fake import FakeClient, FaultKind
+from drivers.fake.script import Fault
 from inventory import catalogue, replicas, resources
 from shareflow import names
 from shareflow.contracts.specs import PlanView
@@ -770,17 +771,27 @@ async def sync_replica(world: World, project: str) -> Started:
     return await _ended(world, handle)
 
 
-async def sync_replica_that_was_lost(world: World, project: str) -> Started:
-    """The sync of a stale copy: it is fenced once it is reached, kept, and resynced by command."""
+async def _lost(world: World, project: str) -> tuple[dict[str, Any], Fault]:
+    """A replicated share whose backend was lost; its stale copy, which cannot be reached, and what has to be lifted."""
     await _replicated(world, project)
     outage = world.array("alpha").script.add(FaultKind.UNREACHABLE)
     request = {"project": project, "share": "home", "lost": True, "accept_loss": True, "reason": "burnt"}
     await world.run(names.PROMOTE_REPLICA, request)
     await asyncio.sleep(1)
-    world.array("alpha").script.lift(outage)
+    return _stale(world, project), outage
+
+
+def _stale(world: World, project: str) -> dict[str, Any]:
     with world.database.read() as connection:
         share = resources.find_share(connection, project, "home")
         (row,) = replicas.of_share(connection, share["id"])
+        return dict(row)
+
+
+async def sync_replica_that_was_lost(world: World, project: str) -> Started:
+    """The sync of a stale copy: it is fenced once it is reached, kept, and resynced by command."""
+    row, outage = await _lost(world, project)
+    world.array("alpha").script.lift(outage)
     handle = world.client.get_workflow_handle(row["sync_operation"])
     await world.until(handle, "error")
     about = {"project": project, "share": "home", "replica": row["id"]}
@@ -788,6 +799,41 @@ async def sync_replica_that_was_lost(world: World, project: str) -> Started:
     await world.until(handle, "in_sync")
     await world.run(names.DELETE_REPLICA, about)
     return await _ended(world, handle)
+
+
+async def sync_replica_that_is_fenced(world: World, project: str) -> Started:
+    """The run that fences a stale copy, after it could not reach it and then found somebody writing to it."""
+    row, outage = await _lost(world, project)
+    handle = world.client.get_workflow_handle(row["sync_operation"])
+    await world.until(handle, "error")
+    run = (await handle.describe()).run_id
+    script = world.array("alpha").script
+    script.add(FaultKind.WRONG_ANSWER, verb="find_writers", message="process 4711 (vim)", times=1)
+    script.lift(outage)
+    while _stale(world, project)["stale"] != "kept":  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    await world.run(names.DELETE_REPLICA, {"project": project, "share": "home", "replica": row["id"]})
+    return world.client.get_workflow_handle(handle.id, run_id=run)
+
+
+async def _of_a_stale_copy(world: World, project: str, kind: str) -> Started:
+    """An operation that holds a stale copy before its backend is back."""
+    row, outage = await _lost(world, project)
+    about = {"project": project, "share": "home", "replica": row["id"]}
+    handle = await world.start(kind, about)
+    await asyncio.sleep(2)
+    world.array("alpha").script.lift(outage)
+    return await _ended(world, handle)
+
+
+async def resync_replica_that_is_fenced(world: World, project: str) -> Started:
+    """It fences the stale copy first."""
+    return await _of_a_stale_copy(world, project, names.RESYNC_REPLICA)
+
+
+async def delete_replica_that_is_fenced(world: World, project: str) -> Started:
+    """It fences the stale copy first."""
+    return await _of_a_stale_copy(world, project, names.DELETE_REPLICA)
 
 
 async def sync_replica_before_it_is_continued(world: World, project: str) -> Started:
@@ -924,6 +970,9 @@ SITUATIONS: dict[str, Play] = {
         failback,
         sync_replica,
         sync_replica_that_was_lost,
+        sync_replica_that_is_fenced,
+        resync_replica_that_is_fenced,
+        delete_replica_that_is_fenced,
         sync_replica_before_it_is_continued,
         apply_specs,
         apply_specs_moved,

@@ -29,7 +29,7 @@ from tests.support.world import Refused, World
 MOST_WRITES = 80
 BRIEFLY = 2.0
 """Seconds that a move waits for its operation before the next one comes; what is not over then goes on beside it."""
-PATIENCE = 75.0
+PATIENCE = 150.0
 """Seconds in which everything is settled once all is healed; what is not is stuck."""
 REST = 0.8
 """Seconds after the last move before all is healed."""

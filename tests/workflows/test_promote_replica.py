@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import statistics
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from shareflow import errors, faults, names
 from shareflow.contracts.replication import CreateReplicaInput
 from tests.support.replicas import Replicated
 from tests.support.scenes import Gate, Handle
-from tests.support.world import Refused
+from tests.support.world import TEST_LIMITS, Refused
 
 LAST_DELTA = 2
 """Calls to receive a snapshot in a promotion that let no snapshot of users pass: the round's, and the last delta's."""
@@ -255,7 +256,7 @@ async def test_a_stale_copy_that_is_fenced_during_the_next_promotion_is_known_to
     first = home.active()
     outage = home.scene.world.array("alpha").script.add(FaultKind.UNREACHABLE, pool="a1")
     await home.lose(replica=other)
-    gate = Gate("backend.set_access_mode.after_call", home.row(first)["sync_operation"])
+    gate = Gate("backend.fence.after_call", home.row(first)["sync_operation"])
     home.scene.world.array("alpha").script.lift(outage)
     await gate.reached()
     await home.run(names.PROMOTE_REPLICA, replica=replica)
@@ -374,6 +375,64 @@ async def test_a_lost_backend_is_done_without_and_its_copy_is_fenced_kept_and_re
     await home.in_step(first)
     await home.has(first, {"docs/a": b"one", "docs/b": b"two"})
     assert home.copies(first) == {"s1": {"docs/a": b"one"}}
+
+
+async def test_a_lost_backend_is_asked_all_the_time_and_the_stale_copy_says_why_it_is_not_fenced(
+    home: Replicated,
+) -> None:
+    """However long it is away: the pauses do not grow, so that clients have its copy to write to for a moment only."""
+    await home.create()
+    replica = await home.replicate()
+    await home.in_step(replica)
+    first = home.active()
+    outage = home.scene.world.array("alpha").script.add(FaultKind.UNREACHABLE)
+    await home.lose()
+    await home.failing(first, "unreachable")
+    pauses: list[float] = []
+    async with asyncio.timeout(30):
+        while len(pauses) < 20:  # of one round several times, and of several rounds
+            await asyncio.sleep(TEST_LIMITS.retry)
+            pauses += await home.pauses(first)
+    assert statistics.median(pauses) <= TEST_LIMITS.retry
+    assert (await home.sync(first).query(names.STATUS))["phase"] == "error"
+    home.scene.world.array("alpha").script.lift(outage)
+    await home.scene.when(lambda: home.row(first)["stale"] == "kept", seconds=20)
+
+
+async def test_a_stale_copy_that_somebody_writes_to_is_not_called_fenced(home: Replicated) -> None:
+    """A process has a file of it open: it is named until it ends, by the sync and by a resync."""
+    await home.create()
+    replica = await home.replicate()
+    await home.in_step(replica)
+    first, array = home.active(), home.scene.world.array("alpha")
+    outage = array.script.add(FaultKind.UNREACHABLE)
+    await home.lose()
+    writer = array.script.add(FaultKind.WRONG_ANSWER, verb="find_writers", message="process 4711 (vim)", times=None)
+    array.script.lift(outage)
+    assert "its sync tries again by itself" in await home.failing(first, "process 4711 (vim)")
+    assert (home.row(first)["stale"], home.mode(first)) == ("unfenced", "none")
+    assert "process 4711 (vim)" in await _refused(home, "FenceLeaks", names.RESYNC_REPLICA, replica=first)
+    array.script.lift(writer)
+    await home.scene.when(lambda: home.row(first)["stale"] == "kept", seconds=20)
+
+
+async def test_a_stale_copy_that_is_to_be_deleted_is_fenced_first(home: Replicated) -> None:
+    """Its deletion holds it as soon as it is asked for, so that its sync cannot fence it."""
+    await home.create()
+    replica = await home.replicate()
+    await home.in_step(replica)
+    (backend, ref), first = home.place(home.active()), home.active()
+    array = home.scene.world.array(backend)
+    outage = array.script.add(FaultKind.UNREACHABLE)
+    await home.lose()
+    handle = await home.start(names.DELETE_REPLICA, replica=first)
+    await home.scene.world.until(handle, "waiting", seconds=20)
+    await asyncio.sleep(2)
+    array.script.lift(outage)
+    await home.scene.world.result(handle)
+    done = [effect.verb for effect in array.ledger.effects() if effect.operation == handle.id]
+    assert done[0] == "set_access_mode"
+    assert ref.name not in {stored.name for stored in array.objects()}
 
 
 async def test_a_lost_copy_is_resynced_by_itself_when_that_was_asked(home: Replicated) -> None:
