@@ -21,7 +21,7 @@ _CLOSED: Final = frozenset({errno.EROFS, errno.ENOENT, errno.ENOTDIR})
 _SUBVOLUME_INODE: Final = 256
 _LINE: Final = 200
 _ELSEWHERE: Final = ("/dev/", "/proc/", "/sys/")
-_SHARED: Final = re.compile(r"^(?P<span>\S+) .w.s \S+ (?P<device>\S+) \d+ +(?P<path>/.*)$", re.MULTILINE)
+_SHARED: Final = re.compile(r"(?P<span>\S+) .w.s \S+ (?P<device>\S+) \d+ +(?P<path>/.*)")
 """A line of maps (proc_pid_maps(5)): shared, and may be written."""
 
 
@@ -120,10 +120,15 @@ class _Mount(NamedTuple):
 def _mounts(process: int) -> list[_Mount]:
     """What is mounted for a process. Raises OSError when it has ended or is not ours to see."""
     mounts = []
-    for line in Path(f"/proc/{process}/mountinfo").read_text(errors="surrogateescape").splitlines():
+    for line in _lines(f"/proc/{process}/mountinfo"):
         number, _, device, root, point, *_ = line.split(" ")
         mounts.append(_Mount(number, device, _unescaped(root).rstrip("/"), _unescaped(point).rstrip("/")))
     return mounts
+
+
+def _lines(path: str) -> list[str]:
+    """Lines of a file of /proc. Names in it may have any sign but a line feed: others end no line."""
+    return Path(path).read_bytes().decode("utf-8", "surrogateescape").rstrip("\n").split("\n")
 
 
 def _unescaped(text: str) -> str:
@@ -155,7 +160,7 @@ class _Tree(NamedTuple):
             os.close(fd)
         whole = info.st_ino == _SUBVOLUME_INODE
         for mount in _mounts(os.getpid()):
-            if mount.number == about["mnt_id"] and _is_below(real, mount.point):
+            if mount.number == about.get("mnt_id") and _is_below(real, mount.point):
                 return cls(real, info.st_dev, whole, mount.device, f"{mount.root}{real[len(mount.point) :]}")
         return cls(real, info.st_dev, whole, "", "")
 
@@ -191,21 +196,22 @@ def _view(process: int, tree: _Tree, known: dict[tuple[str, str], _View]) -> _Vi
     try:
         key = (os.readlink(f"{folder}/ns/mnt"), os.readlink(f"{folder}/root"))  # noqa: PTH115 - hot loop
         if key not in known:
-            known[key] = _view_of(_mounts(process), tree)
+            known[key] = _view_of(_mounts(process), key[1].rstrip("/"), tree)
         return known[key]
     except OSError:
-        return _view_of([], tree)  # it ended, or is not ours to see
+        return _view_of([], "", tree)  # it ended, or is not ours to see
 
 
-def _view_of(mounts: list[_Mount], tree: _Tree) -> _View:
+def _view_of(mounts: list[_Mount], top: str, tree: _Tree) -> _View:
+    """What the mounts of a process show of a tree: they are named from its root directory ``top``, files from ours."""
     places = [(tree.path, "")]
     for mount in mounts:
         if mount.device != tree.device:
             continue
         if _is_below(tree.inside, mount.root):
-            places.append((f"{mount.point}{tree.inside[len(mount.root) :]}", ""))
+            places.append((f"{top}{mount.point}{tree.inside[len(mount.root) :]}", ""))
         elif _is_below(mount.root, tree.inside):
-            places.append((mount.point, f"{mount.root[len(tree.inside) + 1 :]}/"))
+            places.append((f"{top}{mount.point}", f"{mount.root[len(tree.inside) + 1 :]}/"))
     return _View(tuple(dict.fromkeys(places)), {mount.number: mount.device for mount in mounts})
 
 
@@ -222,9 +228,9 @@ def _opened(process: int, tree: _Tree, view: _View) -> Iterator[str]:
                 if name is None and (not tree.whole or path.startswith(_ELSEWHERE)):
                     continue
                 about = _about(process, number)
-                if int(about["flags"], 8) & os.O_ACCMODE not in {os.O_WRONLY, os.O_RDWR}:
+                if int(about.get("flags", "0"), 8) & os.O_ACCMODE not in {os.O_WRONLY, os.O_RDWR}:
                     continue
-                if _is_below(path, tree.path) or view.may_hold(about["mnt_id"], tree):
+                if _is_below(path, tree.path) or view.may_hold(about.get("mnt_id", ""), tree):
                     yield from _named(f"{folder}/{number}", path, name, tree)
 
 
@@ -232,7 +238,7 @@ def _mapped(process: int, tree: _Tree, view: _View) -> Iterator[str]:
     """Names of files of the tree that a process has mapped so that what it writes there is written to the file."""
     folder = f"/proc/{process}"
     with contextlib.suppress(OSError):
-        for found in _SHARED.finditer(Path(folder, "maps").read_text(errors="surrogateescape")):
+        for found in filter(None, map(_SHARED.fullmatch, _lines(f"{folder}/maps"))):
             path = found["path"].replace("\\012", "\n")
             name = view.relative(path)
             device = ":".join(str(int(part, 16)) for part in found["device"].split(":"))

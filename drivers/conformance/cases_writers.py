@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,18 +14,18 @@ from drivers.conformance.bench import Bench, needs
 from drivers.contract import AccessMode, Driver, ObjectKind, ObjectRef, SupportsHostAccess
 from drivers.errors import NotFound
 
-_HOLDS_OPEN = "f = open(sys.argv[1], 'r+b')"
-_MAPS = "import mmap; f = open(sys.argv[1], 'r+b'); m = mmap.mmap(f.fileno(), 0); f.close()"
+HOLDS_OPEN = "f = open(sys.argv[1], 'r+b')"
+MAPS = "import mmap; f = open(sys.argv[1], 'r+b'); m = mmap.mmap(f.fileno(), 0); f.close()"
 _READS = "f = open(sys.argv[1], 'rb')"
 MOST_LINES = 21
 
 
 @contextlib.contextmanager
-def process(path: Path, does: str) -> Iterator[int]:
-    """A process that has a file open, or mapped; its id."""
+def process(path: Path, does: str, through: Sequence[str] = ()) -> Iterator[int]:
+    """A process that has a file open, or mapped; its id. ``through`` is a command that runs the one that follows it."""
     program = f"import sys; {does}; print('ready', flush=True); sys.stdin.read()"
     with subprocess.Popen(
-        [sys.executable, "-S", "-c", program, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [*through, sys.executable, "-S", "-c", program, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == b"ready\n"
@@ -101,7 +101,7 @@ class TestFindWriters:
                 bench.driver.find_writers(never)
 
     @needs("host_access", "data")
-    @pytest.mark.parametrize("does", [_HOLDS_OPEN, _MAPS], ids=["open", "mapped"])
+    @pytest.mark.parametrize("does", [HOLDS_OPEN, MAPS], ids=["open", "mapped"])
     def test_process_that_can_still_write_is_named(self, bench: Bench, does: str) -> None:
         """A file that was opened before the fence is found after it: process, program and file."""
         assert isinstance(bench.driver, SupportsHostAccess)
@@ -124,7 +124,7 @@ class TestFindWriters:
         for each in (share, other):
             bench.client.write(each, "f", b"one")
         reader = process(bench.driver.data_path(share) / "f", _READS)
-        writer = process(bench.driver.data_path(other) / "f", _HOLDS_OPEN)
+        writer = process(bench.driver.data_path(other) / "f", HOLDS_OPEN)
         with reader, writer:
             for mode in fences(bench):
                 bench.driver.set_access_mode(share, mode, bench.call())

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from drivers import writers
+from drivers.conformance.cases_writers import HOLDS_OPEN, MAPS, process
 from drivers.tools import run
 from tests.drivers.btrfs_pools import btrfs_pool
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts are made by root")
 
-_OPENS = "f = open(sys.argv[1], 'r+b')"
-_MAPS = "import mmap; f = open(sys.argv[1], 'r+b'); m = mmap.mmap(f.fileno(), 0); f.close()"
-BOTH = pytest.mark.parametrize("does", [_OPENS, _MAPS], ids=["open", "mapped"])
+BOTH = pytest.mark.parametrize("does", [HOLDS_OPEN, MAPS], ids=["open", "mapped"])
 
 
 @pytest.fixture
@@ -30,27 +27,16 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path / "tree"
 
 
-@contextlib.contextmanager
-def process(path: Path, does: str, *before: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process with mounts of its own, made by shell commands, that has a file open, or mapped."""
-    program = f"import sys; {does}; print('ready', flush=True); sys.stdin.read()"
-    script = "\n".join(["set -e", *before, 'exec "$0" -S -c "$1" "$2"'])
-    command = ["sh", "-c", script, sys.executable, program, str(path)]
-    if before:
-        command = ["unshare", "--mount", "--propagation", "private", *command]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
-        try:
-            assert child.stdout is not None
-            assert child.stdout.readline() == b"ready\n"
-            yield child
-        finally:
-            child.kill()
+def mounted(*commands: str) -> list[str]:
+    """Runs a command with mounts of its own, which shell commands have made."""
+    script = "\n".join(["set -e", *commands, 'exec "$@"'])
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
 
 
-def named(child: subprocess.Popen[bytes], root: Path) -> list[str]:
+def named(child: int, root: Path) -> list[str]:
     """What of a tree a process is said to have open for writing; all lines are about it."""
     lines = writers.open_for_writing(root)
-    assert all(line.startswith(f"process {child.pid} (python") for line in lines), lines
+    assert all(line.startswith(f"process {child} (python") for line in lines), lines
     return [line.partition(" has ")[2].removesuffix(" open for writing") for line in lines]
 
 
@@ -76,8 +62,32 @@ def test_file_that_was_opened_through_another_mount_is_named(
     """Also in a mount namespace of its own, where the tree has another path."""
     other, path = tmp_path / "other", {".": "tree/d/f", "tree": "d/f"}.get(source, place)
     other.touch() if source.endswith("/f") else other.mkdir()
-    with process(other / path, does, f"mount --bind '{tmp_path / source}' '{other}'") as child:
+    with process(other / path, does, mounted(f"mount --bind '{tmp_path / source}' '{other}'")) as child:
         assert named(child, tree) == ["d/f"]
+
+
+@BOTH
+@needs_root
+def test_file_that_was_opened_below_another_root_directory_is_named(tree: Path, tmp_path: Path, does: str) -> None:
+    """A server in a jail: its mounts are named from there."""
+    jail = tmp_path / "jail"
+    (jail / "share").mkdir(parents=True)
+    then = f"import mmap, os; os.chroot('{jail}'); {does}"
+    with process(Path("/share/d/f"), then, mounted(f"mount --bind '{tree}' '{jail}/share'")) as child:
+        assert named(child, tree) == ["d/f"]
+
+
+@needs_root
+@pytest.mark.parametrize("sign", ["\r", "\v", "\x1c", "\u2028", " ", "\n"], ids=ascii)
+def test_strange_names_of_mounts_and_files_hide_nobody(tree: Path, tmp_path: Path, sign: str) -> None:
+    """What ends a line elsewhere may be in a name."""
+    other, file = tmp_path / f"o{sign}ther", tree / "d" / f"a{sign}b"
+    other.mkdir()
+    file.write_bytes(b"one")
+    for does in (HOLDS_OPEN, MAPS):
+        with process(other / "d" / file.name, does, mounted(f"mount --bind '{tree}' '{other}'")) as child:
+            (line,) = writers.open_for_writing(tree)
+            assert line.startswith(f"process {child} (python")
 
 
 @needs_root
@@ -87,8 +97,8 @@ def test_file_of_another_file_system_at_the_path_of_a_mount_that_it_hides_is_not
     """Two mounts at one place: what is open in the upper one is not in the tree that the lower one shows."""
     other = tmp_path / "other"
     other.mkdir()
-    made = (f"mount --bind '{tree}' '{other}'", f"mount -t tmpfs none '{other}'", f"mkdir '{other}/d'")
-    with process(other / "d" / "f", "f = open(sys.argv[1], 'w+b')", *made):
+    made = mounted(f"mount --bind '{tree}' '{other}'", f"mount -t tmpfs none '{other}'", f"mkdir '{other}/d'")
+    with process(other / "d" / "f", "f = open(sys.argv[1], 'w+b')", made):
         assert writers.open_for_writing(tree) == []
 
 
@@ -103,11 +113,9 @@ def test_file_of_a_subvolume_is_named_though_no_mount_shows_it_any_more(tmp_path
         run(["btrfs", "subvolume", "create", tree], timeout=30)
         (tree / "f").write_bytes(b"one")
         device = run(["findmnt", "-no", "SOURCE", "--mountpoint", mount], timeout=30).stdout.strip()
-        away = (
-            f"f = open(sys.argv[1], 'r+b'); import subprocess; subprocess.run(['umount', '-l', '{other}'], check=True)"
-        )
-        then = does.replace("f = open(sys.argv[1], 'r+b')", away)
-        with process(other / "f", then, f"mount -o subvol=share '{device}' '{other}'") as child:
+        away = f"{HOLDS_OPEN}; import subprocess; subprocess.run(['umount', '-l', '{other}'], check=True)"
+        then = does.replace(HOLDS_OPEN, away)
+        with process(other / "f", then, mounted(f"mount -o subvol=share '{device}' '{other}'")) as child:
             assert named(child, tree) == ["f"]
             (mount / "beside").write_bytes(b"")
             with (mount / "beside").open("r+b"):
