@@ -665,11 +665,9 @@ class Operation(metaclass=Handlers):
                 return answer
             most = self.limits.retry * PATIENT_RETRY_FACTOR
             if keen:  # days of it have to fit into one history
-                lasts = (workflow.now() - begun).total_seconds()
-                await self._sleep(min(max(self.keen_pause(), lasts / 100), most), "next retry")
-            else:
-                await self._sleep(pause, "next retry")
-                pause = min(pause * 2, most)
+                pause = max(self.keen_pause(), (workflow.now() - begun).total_seconds() / 100)
+            await self._sleep(min(pause, most), "next retry")
+            pause = min(pause * 2, most)
 
     def keen_pause(self) -> float:
         """Seconds until a keen step is tried again: where calls hang, as long as they did, so that others have room."""

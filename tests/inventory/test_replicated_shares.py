@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ from temporalio.exceptions import ApplicationError
 from activities.recipes import migrating, replicating
 from inventory import claims, comparison, evacuation, operations, replicas, reservations, resources, tables
 from inventory.claims import Want
-from inventory.database import Database
+from inventory.database import Database, now
 from shareflow import names
 from shareflow.contracts.migration_steps import EndCutoverInput, MigrationMemory, SwitchInput
 from shareflow.contracts.places import BeginStatus
 from shareflow.contracts.replica_steps import FollowReplicaInput
 from shareflow.contracts.steps import CommandStep
+from shareflow.errors import Busy
 from tests.inventory.moves import Moves, pool_id
 from tests.inventory.rows import GIB, make_replica, operation_id
 
@@ -52,6 +54,31 @@ def hold(moves: Moves, replica: str) -> str:
         operations.open_or_find(connection, sync, names.SYNC_REPLICA, request)
         assert claims.request(connection, sync, [Want("instance", replica)]).granted
     return sync
+
+
+@pytest.mark.parametrize(("older", "taken"), [(300, "whole"), (1000, "torn")])
+def test_a_lost_share_takes_a_whole_replica_before_a_torn_one_that_is_newer_by_what_is_tolerated(
+    moves: Moves, older: int, taken: str
+) -> None:
+    """Some files of the newest may be half new; of one that is older by more than the loss more is gone."""
+    share = moves.create(type="twice")
+    with moves.database.write() as connection:
+        made = {
+            "whole": make_replica(connection, share, pool_id("a2"), synced_at=now() - timedelta(seconds=older)),
+            "torn": make_replica(connection, share, pool_id("b1"), memory={"passing": True}),
+        }
+    _, begun = moves.begin(names.PROMOTE_REPLICA, share="home", lost=True, accept_loss=True, reason="burnt")
+    assert begun.replica is not None
+    assert begun.replica.replica == made[taken]
+
+
+def test_who_does_not_wait_is_told_when_it_is_a_round_that_holds_the_replica(moves: Moves) -> None:
+    """A round is over in a moment, and nobody cancels a sync."""
+    replica = replicate(moves, moves.create())
+    hold(moves, replica)
+    with moves.database.write() as connection, pytest.raises(Busy) as refused:
+        claims.request(connection, operation_id(), [Want("instance", replica)], fail_if_busy=True)
+    assert refused.value.hint.startswith("a round of replication")
 
 
 def test_deletion_holds_the_whole_tree_and_gives_all_room_back(moves: Moves) -> None:

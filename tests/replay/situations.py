@@ -801,19 +801,28 @@ async def sync_replica_that_was_lost(world: World, project: str) -> Started:
     return await _ended(world, handle)
 
 
-async def sync_replica_that_is_fenced(world: World, project: str) -> Started:
-    """The run that fences a stale copy, after it could not reach it and then found somebody writing to it."""
+async def _run_of_a_stale_sync(world: World, project: str, *, fences: bool) -> Started:
     row, outage = await _lost(world, project)
     handle = world.client.get_workflow_handle(row["sync_operation"])
     await world.until(handle, "error")
     run = (await handle.describe()).run_id
-    script = world.array("alpha").script
-    script.add(FaultKind.WRONG_ANSWER, verb="find_writers", message="process 4711 (vim)", times=1)
-    script.lift(outage)
+    world.array("alpha").script.lift(outage)
     while _stale(world, project)["stale"] != "kept":  # noqa: ASYNC110
         await asyncio.sleep(0.05)
+    if fences:
+        run = (await handle.describe()).run_id
     await world.run(names.DELETE_REPLICA, {"project": project, "share": "home", "replica": row["id"]})
     return world.client.get_workflow_handle(handle.id, run_id=run)
+
+
+async def sync_replica_that_cannot_be_fenced(world: World, project: str) -> Started:
+    """A run in which a stale copy cannot be reached."""
+    return await _run_of_a_stale_sync(world, project, fences=False)
+
+
+async def sync_replica_that_is_fenced(world: World, project: str) -> Started:
+    """The run that fences a stale copy."""
+    return await _run_of_a_stale_sync(world, project, fences=True)
 
 
 async def _of_a_stale_copy(world: World, project: str, kind: str) -> Started:
@@ -970,6 +979,7 @@ SITUATIONS: dict[str, Play] = {
         failback,
         sync_replica,
         sync_replica_that_was_lost,
+        sync_replica_that_cannot_be_fenced,
         sync_replica_that_is_fenced,
         resync_replica_that_is_fenced,
         delete_replica_that_is_fenced,
