@@ -45,6 +45,7 @@ from shareflow.errors import ServerUnavailable, ShareflowError
 from shareflow.interceptor import ApplicationFailures, OneInput
 from shareflow.keptcode import keep_code
 from shareflow.process import keep_what_is_loaded, leave
+from shareflow.sandbox import ContextFreeSandbox, needs_contexts
 from shareflow.schedules import ensure_schedules
 from shareflow.server.readiness import ensure_search_attributes
 from workflows.migrate_replica import MigrateReplica
@@ -104,7 +105,8 @@ async def connect(address: str | None, namespace: str | None) -> Client:
 def sandbox() -> SandboxedWorkflowRunner:
     """The workflow sandbox: on, with our light modules passed through, and code as it was when the worker started."""
     keep_code("workflows")
-    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
+    runner = SandboxedWorkflowRunner if needs_contexts(data_converter) else ContextFreeSandbox
+    return runner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
 
 
 def _taken(applied: RowMapping) -> str:

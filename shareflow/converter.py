@@ -8,13 +8,19 @@ import json
 import types
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import Any, NoReturn, Union, get_args, get_origin
+from typing import Any, Final, NoReturn, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
 from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, PydanticPayloadConverter
-from temporalio.converter import CompositePayloadConverter, DataConverter, DefaultFailureConverter, PayloadConverter
+from temporalio.converter import (
+    CompositePayloadConverter,
+    DataConverter,
+    DefaultFailureConverter,
+    EncodingPayloadConverter,
+    PayloadConverter,
+)
 from temporalio.exceptions import ApplicationError
 
 from shareflow.errors import ERRORS_BY_NAME, InvalidInput
@@ -99,17 +105,19 @@ class _StrictJSON(PydanticJSONPlainPayloadConverter):
         _refuse(invalid)
 
 
+_STRICT: Final = _StrictJSON()
+# The SDK makes a converter for every activation and every run: they share what was learned about types.
+_CONVERTERS: Final[Sequence[EncodingPayloadConverter]] = tuple(
+    _STRICT if isinstance(converter, PydanticJSONPlainPayloadConverter) else converter
+    for converter in PydanticPayloadConverter().converters.values()
+)
+
+
 class StrictPayloadConverter(PydanticPayloadConverter):
     """Pydantic payloads whose models are checked strictly. What cannot be read is an :class:`InvalidInput` failure."""
 
     def __init__(self) -> None:
-        super().__init__()
-        strict = _StrictJSON()
-        converters: Sequence[Any] = tuple(
-            strict if isinstance(converter, PydanticJSONPlainPayloadConverter) else converter
-            for converter in self.converters.values()
-        )
-        CompositePayloadConverter.__init__(self, *converters)
+        CompositePayloadConverter.__init__(self, *_CONVERTERS)
 
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
         """See base class. A model comes as JSON and in no other encoding; nothing else is taken for one."""
