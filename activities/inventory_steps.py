@@ -29,8 +29,9 @@ from activities.recipes.migrate import MigrateShare
 from activities.recipes.migrate_replica import MigrateReplica
 from activities.recipes.promote import PromoteReplica
 from activities.recipes.qos import SetShareQos
-from activities.recipes.replicate import CreateReplica, DeleteReplica, ResyncReplica, SyncReplica
+from activities.recipes.replicate import CreateReplica, DeleteReplica, SyncReplica
 from activities.recipes.resize import ResizeShare
+from activities.recipes.resync_replica import ResyncReplica
 from activities.recipes.retype import RetypeShare
 from activities.recipes.snapshots import CreateSnapshot, DeleteSnapshot, RevertShare
 from activities.recipes.specs import ApplySpecs

@@ -72,5 +72,5 @@ class CreateReplica(Operation):
         await passes.make()
         moved = await passes.round()
         await passes.admit()
-        await passes.end(synced_at=passes.as_of, moved=moved)
+        await passes.end(passes.outcome(synced_at=passes.as_of, moved=moved))
         return await self.commit(export_paths=passes.memory.export_paths)

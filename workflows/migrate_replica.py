@@ -71,7 +71,7 @@ class MigrateReplica(MigrationCommands):
         await passes.make()
         moved = await self._bring_over(passes)
         await passes.admit()
-        await passes.end(synced_at=passes.as_of, moved=moved)
+        await passes.end(passes.outcome(synced_at=passes.as_of, moved=moved))
         self._enter(CUTTING_OVER, names.CANCEL_MIGRATION)
         await self._hold_old()
         self.check_cancelled()

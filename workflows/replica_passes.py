@@ -79,6 +79,10 @@ class ReplicaPasses(CopyPasses):
         self._operation.undos(self._undos(held))
         return found.trouble
 
+    def register(self) -> None:
+        """Register how what an earlier run of the operation may have begun is taken back."""
+        self._operation.undos(self._undos(None))
+
     async def round(self) -> int:
         """Bring the replica up to date; gives the bytes that moved. It is whole whenever this returns or fails.
 
@@ -157,10 +161,10 @@ class ReplicaPasses(CopyPasses):
         await self._backend(names.BACKEND_REVERT_SHARE, call, "give the replica its new content", hurry=hurry)
         self.remember(taken=newest)
 
-    async def end(self, *, synced_at: datetime | None = None, moved: int = 0, error: str = "",
-                  fenced: bool = False) -> None:  # fmt: skip
-        """Keep what the round came to. A sync lets the replica go with that."""
-        step = EndRoundInput(
+    def outcome(self, *, synced_at: datetime | None = None, moved: int = 0, error: str = "",
+                fenced: bool = False) -> EndRoundInput:  # fmt: skip
+        """What the round came to, to be kept."""
+        return EndRoundInput(
             operation=self._operation.id,
             replica=self._replica.replica,
             memory=self.memory,
@@ -172,7 +176,10 @@ class ReplicaPasses(CopyPasses):
             error=error,
             fenced=fenced,
         )
-        ended = await self._operation.inventory(names.END_ROUND, step, RoundEnded)
+
+    async def end(self, outcome: EndRoundInput) -> None:
+        """Keep what the round came to. A sync lets the replica go with that."""
+        ended = await self._operation.inventory(names.END_ROUND, outcome, RoundEnded)
         self._done, self._dropped = [], []
         await self._operation.wake(ended.wake)
 

@@ -35,14 +35,21 @@ class ResyncReplica(Operation):
         assert terms is not None and source is not None  # noqa: S101, PT018  (begin always finds them)
         full = request.full or bool(terms.stale)
         passes = ReplicaPasses(self, source, begun.fences, begun.share_id, terms, full=full)
-        await passes.follow()
+        at_once = workflow.patched("resyncs-look-once")
+        if at_once:
+            passes.register()
+        else:
+            await passes.follow()
         self.resume(begun)
         try:
             if terms.stale == "unfenced":
                 await passes.fence_stale("fence")
             moved = await passes.round()
         except (FailureError, GaveUp) as error:
-            await self.see_through(passes.end(error=failure_of(error).message))
+            await self.see_through(passes.end(passes.outcome(error=failure_of(error).message)))
             raise
-        await passes.end(synced_at=passes.as_of, moved=moved)
+        outcome = passes.outcome(synced_at=passes.as_of, moved=moved)
+        if at_once:
+            return await self.commit(round=outcome)
+        await passes.end(outcome)
         return await self.commit()

@@ -222,7 +222,7 @@ class SyncReplica(Operation):
             return
         await passes.admit()
         moved = await passes.round()
-        await passes.end(synced_at=passes.as_of, moved=moved)
+        await passes.end(passes.outcome(synced_at=passes.as_of, moved=moved))
         self._show(
             ReplicaState.IN_SYNC, f"has what was there at {passes.as_of:%H:%M:%S} UTC; moved {format_size(moved)}"
         )
@@ -232,7 +232,7 @@ class SyncReplica(Operation):
         if terms.stale == "unfenced":
             await passes.fence_stale(f"fence-{terms.epoch}")
             self._unfenced = False
-        await passes.end(fenced=True, error="a stale copy: resync it, or delete it")
+        await passes.end(passes.outcome(fenced=True, error="a stale copy: resync it, or delete it"))
         self._show(ReplicaState.ERROR, "a stale copy of a lost active instance is kept, and fenced")
 
     async def _failed(self, passes: ReplicaPasses, error: BaseException) -> None:
@@ -241,13 +241,13 @@ class SyncReplica(Operation):
         failure = failure_of(error)
         if gave_way:
             self.log.stopped()
-            await passes.end()
+            await passes.end(passes.outcome())
             return
         self._failures += 1
         # A base that is not what it should be fails every round: after a second one nothing is relied on.
         self._distrust = self._failures > 1 and not self._transient(error, failure)
         if failure.type != "StaleClaim":
-            await passes.end(error=f"{failure.message} {failure.hint}".strip())
+            await passes.end(passes.outcome(error=f"{failure.message} {failure.hint}".strip()))
         self._show(ReplicaState.ERROR, failure.message)
 
     def _show(self, state: ReplicaState, note: str) -> None:

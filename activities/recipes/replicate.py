@@ -1,4 +1,4 @@
-"""CreateReplica, SyncReplica, ResyncReplica and DeleteReplica in the inventory: their begins and ends."""
+"""CreateReplica, SyncReplica and DeleteReplica in the inventory: their begins and ends."""
 
 from __future__ import annotations
 
@@ -32,7 +32,6 @@ from shareflow.contracts.replication import (
     ReplicaRequest,
     ReplicaResult,
     ReplicaState,
-    ResyncReplicaInput,
     SyncReplicaInput,
 )
 from shareflow.contracts.steps import Begun, CommitInput, PlaceAgainInput
@@ -370,40 +369,6 @@ class SyncReplica(Recipe[SyncReplicaInput]):
 
     def abort(self, connection: Connection, operation: OpenOperation, begun: Begun) -> None:
         """Nothing was changed that would have to be taken back."""
-
-
-class ResyncReplica(Recipe[ResyncReplicaInput]):
-    """A replica is brought up to date now; a stale copy that was kept is one again."""
-
-    kind = names.RESYNC_REPLICA
-    input_model = ResyncReplicaInput
-
-    def begin(self, connection: Connection, operation: OpenOperation, request: ResyncReplicaInput) -> Begun:
-        """See base class."""
-        held = hold(connection, operation, request)
-        if isinstance(held, Begun):
-            return held
-        share, found, fence = held
-        operations.note(connection, operation.id, share_id=share["id"], waiting_for=None)
-        return self.started(
-            connection,
-            operation,
-            share_id=share["id"],
-            share_name=share["name"],
-            fences=[fence],
-            instance=resources.instance_place(connection, share["id"]),
-            replica=terms_of(connection, found),
-        )
-
-    def commit(
-        self, connection: Connection, operation: OpenOperation, begun: Begun, outcome: CommitInput
-    ) -> dict[str, Any]:
-        """See base class."""
-        found = replicas.row(connection, replica_of(begun).replica)
-        return result_of(operation, begun.share_name, found, moved=found["moved_bytes"])
-
-    def abort(self, connection: Connection, operation: OpenOperation, begun: Begun) -> None:
-        """What was copied stays: it is the share's."""
 
 
 class DeleteReplica(Recipe[DeleteReplicaInput]):

@@ -14,7 +14,7 @@ from shareflow.contracts.migration_steps import Migration, MigrationStatus
 from shareflow.contracts.operations import OperationState
 from shareflow.contracts.places import BeginStatus, Fence, ObjectPlace
 from shareflow.contracts.qos import QosAnswer, QosChange
-from shareflow.contracts.replica_steps import LeavingReplica, ReplicaTerms
+from shareflow.contracts.replica_steps import EndRoundInput, LeavingReplica, ReplicaTerms
 
 
 class Limits(StrictModel):
@@ -153,7 +153,7 @@ class CommitInput(StrictModel):
     """Make an operation's outcome true in the inventory and release its claims, in one transaction.
 
     ``unreached`` are the replicas that could not be deleted, ``left`` other objects: the reconciler deletes them when
-    their backend answers.
+    their backend answers. ``round`` is what a resync came to.
     """
 
     operation: str
@@ -164,6 +164,7 @@ class CommitInput(StrictModel):
     stopped_seconds: float = 0.0
     unreached: list[str] = []
     left: list[LeftObject] = []
+    round: EndRoundInput | None = None
 
 
 class AbortInput(StrictModel):
