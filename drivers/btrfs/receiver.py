@@ -1,7 +1,8 @@
 """The process of one transfer, forked by :mod:`drivers.mover.nursery`.
 
 ``btrfs send`` and ``btrfs receive`` run side by side, and what goes from one to the other passes through here, where it
-is counted and slowed down. Both hold the lock of the job until they are gone. A stream that ends too soon can look
+is counted and slowed down. When this process dies, their pipes end, and with these they do. Both hold the lock of the
+job until they are gone. A stream that ends too soon can look
 whole to ``btrfs receive``; so a received volume counts only with the mark that is written when both have ended well.
 """
 
@@ -23,7 +24,6 @@ from drivers.btrfs import ioctls
 from drivers.btrfs.marks import Mark, write_mark
 from drivers.errors import PoolFull, Unknown, printable
 from drivers.mover.control import Control, Progress, Stopped, stop_on_sigterm
-from drivers.mover.durable import die_with_parent
 from drivers.mover.jobdir import CANCEL, REQUEST, STATUS, JobDir
 
 _BROKEN: Final = "D400"
@@ -101,10 +101,7 @@ class Transfer:
     def _start(self, argv: list[str], *, stdin: int, stdout: int) -> subprocess.Popen[bytes]:
         words, voice = os.pipe()
         try:
-            tool = subprocess.Popen(
-                argv, stdin=stdin, stdout=stdout, stderr=voice, pass_fds=(self._lock,), cwd="/",
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - no thread of this process can hold a lock that it needs
-            )  # fmt: skip
+            tool = subprocess.Popen(argv, stdin=stdin, stdout=stdout, stderr=voice, pass_fds=(self._lock,), cwd="/")
         finally:
             for fd in (voice, *(fd for fd in (stdin, stdout) if fd >= 0)):
                 os.close(fd)

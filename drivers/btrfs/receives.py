@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,9 @@ from drivers.mover.jobdir import BANDWIDTH, CANCEL, REQUEST, STATUS, JobDir
 
 STOPPED: Final = Unknown.code
 """How the message of a job begins that was stopped or died, and begins anew when it is asked for."""
+
+
+_PAUSE: Final = 0.003  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,15 @@ class Receives:
         finally:
             os.close(lock)
         return Job(JobState.RUNNING, bytes_total=order.total)
+
+    def wait(self, job: str, seconds: float) -> None:
+        """Return when a job has ended, or when the time is over."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            found = self.find(job)
+            if found is None or found.state is not JobState.RUNNING:
+                return
+            time.sleep(_PAUSE)
 
     def pace(self, job: str, bandwidth: int | None) -> None:
         """Change the limit of a running job, in bytes per second; holds within a fraction of a second."""

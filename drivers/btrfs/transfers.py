@@ -23,6 +23,8 @@ from drivers.sidecar import Record, digest
 
 FORMAT: Final = "btrfs-send-1"
 """What is exchanged: streams of version 1 of the send protocol, between file systems of one host."""
+PATIENCE: Final = 0.3
+"""Seconds that a call waits for the transfer that it has started: most differences are over by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +125,7 @@ class _Work:
     def __call__(self, volume: Path) -> Job:
         with directory_fd(self.there.volume(self.there.ref)) as fd:
             identity = ioctls.identity(fd).hex()
-        mark = read_mark(volume)
-        if mark is not None and mark.identity == identity and ioctls.is_subvolume(volume):
+        if self._is_whole(volume, identity):
             return Job.done()
         found = self.receives.find(self.job)
         if found is not None and found.state is JobState.RUNNING:
@@ -136,7 +137,14 @@ class _Work:
             if found.message.startswith(PoolFull.code):
                 raise PoolFull(found.message.removeprefix(f"{PoolFull.code} "))
             return found
-        return self._start(volume, identity)
+        job = self._start(volume, identity)
+        self.receives.wait(self.job, PATIENCE)
+        return Job.done() if self._is_whole(volume, identity) else job
+
+    @staticmethod
+    def _is_whole(volume: Path, identity: str) -> bool:
+        mark = read_mark(volume)
+        return mark is not None and mark.identity == identity and ioctls.is_subvolume(volume)
 
     def _start(self, volume: Path, identity: str) -> Job:
         with self._reading():

@@ -310,3 +310,15 @@ def test_more_changes_than_a_quick_look_can_count_are_unknown(pair: Pair, monkey
     assert pair.sender.changed_bytes(pair.source, first) == 100 * 100
     monkeypatch.setattr("drivers.btrfs.driver._MOST_EXTENTS", 150)
     assert pair.sender.changed_bytes(pair.source, first) is None
+
+
+def test_small_difference_is_over_in_the_call_that_begins_it(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call waits a moment for what it has started; a long transfer it leaves to the next ones."""
+    first, target = pair.snapshot(1), ref()
+    monkeypatch.setattr("drivers.btrfs.transfers.PATIENCE", 0)
+    assert pair.receive(first, target).state is JobState.RUNNING
+    finish(lambda: pair.receive(first, target))
+    second, copy = pair.snapshot(1), ref()
+    monkeypatch.setattr("drivers.btrfs.transfers.PATIENCE", 20)
+    assert pair.receive(second, copy, base=(first, target)).state is JobState.DONE
+    pair.assert_equal(second, copy)
