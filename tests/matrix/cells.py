@@ -244,7 +244,7 @@ def in_brief(cell: Cell) -> bool:
         return True
     if cell.scenario in ("MigrateShare-slow", "MigrateShare-qos"):
         return False
-    if cell.scenario in ("ResyncReplica", "SyncReplica") and cell.step not in OWN_STEPS:
+    if cell.scenario in ("ResyncReplica", "SyncReplica") and cell.step not in (*OWN_STEPS, "inventory.commit"):
         return False  # the steps of a promotion's own round
     faults = BRIEF if cell.step in OWN_STEPS else BRIEF_ELSEWHERE
     return cell.fault in faults.get(cell.moment, ())
