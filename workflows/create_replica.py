@@ -6,21 +6,26 @@ from typing import Any
 
 from pydantic import ValidationError
 from temporalio import workflow
-from temporalio.common import Priority
+from temporalio.common import Priority, SearchAttributePair, TypedSearchAttributes
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
     from shareflow import names
     from shareflow.contracts.operations import CommandInput
     from shareflow.contracts.places import BeginStatus
-    from shareflow.contracts.replication import CreateReplicaInput, ReplicaResult, SyncReplicaInput
+    from shareflow.contracts.replication import CreateReplicaInput, ReplicaResult, ReplicaState, SyncReplicaInput
     from shareflow.contracts.steps import Begun
     from workflows.conduct import Operation, finish
     from workflows.replica_passes import ReplicaPasses
 
 
-async def start_sync(project: str, share: str, replica: str, operation: str) -> None:
-    """Start the sync of a replica. One that runs is left alone; the reconciler makes up for a start that is lost."""
+async def start_sync(
+    project: str, share: str, replica: str, operation: str, state: ReplicaState = ReplicaState.IN_SYNC
+) -> None:
+    """Start the sync of a replica. One that runs is left alone; the reconciler makes up for a start that is lost.
+
+    It is listed with the state that the replica has now until its first round has ended, which may take long.
+    """
     started = workflow.start_child_workflow(
         names.SYNC_REPLICA,
         SyncReplicaInput(project=project, share=share, replica=replica),
@@ -31,6 +36,7 @@ async def start_sync(project: str, share: str, replica: str, operation: str) -> 
         parent_close_policy=workflow.ParentClosePolicy.ABANDON,
         cancellation_type=workflow.ChildWorkflowCancellationType.ABANDON,
         static_summary="keep a replica in step",
+        search_attributes=TypedSearchAttributes([SearchAttributePair(names.PHASE, state.value)]),
     )
     try:
         _ = await finish(started)

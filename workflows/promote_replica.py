@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from shareflow.contracts.places import BeginStatus
     from shareflow.contracts.qos import QosAnswer
     from shareflow.contracts.replica_steps import ReplicaTerms, SwitchReplicaInput
-    from shareflow.contracts.replication import PromoteReplicaInput, PromoteReplicaResult
+    from shareflow.contracts.replication import PromoteReplicaInput, PromoteReplicaResult, ReplicaState
     from shareflow.contracts.steps import BackendCall, Begun
     from workflows.conduct import Operation, Undo, epoch_of
     from workflows.create_replica import start_sync
@@ -131,6 +131,7 @@ class PromoteReplica(Operation):
         if self._stopped_at is not None:
             self._stopped = (workflow.now() - self._stopped_at).total_seconds()
         result = await self.commit(moved=self._moved, stopped_seconds=self._stopped)
-        await start_sync(request.project, begun.share_id, passes.source.id, begun.sync_operation)
+        state = ReplicaState.ERROR if request.lost else ReplicaState.OUT_OF_SYNC
+        await start_sync(request.project, begun.share_id, passes.source.id, begun.sync_operation, state)
         await self.wake([passes.sync_operation])
         return result

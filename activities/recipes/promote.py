@@ -68,6 +68,7 @@ class PromoteReplica(Recipe[PromoteReplicaInput]):
 
     def begin(self, connection: Connection, operation: OpenOperation, request: PromoteReplicaInput) -> Begun:
         """See base class."""
+        _check_flags(request)
         share = resources.find_share(connection, operation.project, request.share)
         _check_not_overtaken(connection, operation, share)
         sides = _Sides(resources.instance_place(connection, share["id"]), _choose(connection, share, request))
@@ -316,6 +317,25 @@ def _check_able(found: RowMapping) -> None:
         raise InvalidState(f"{where} cannot be promoted: {why}", field="replica", hint=hint)
 
 
+def _check_flags(request: PromoteReplicaInput) -> None:
+    """Raise InvalidInput for what contradicts itself, before anybody is waited for."""
+    if request.lost:
+        if not request.reason.strip():
+            raise InvalidInput("the active instance is declared lost without a reason", field="reason", hint="say why")
+        if request.ignore_open_files:
+            raise InvalidInput(
+                "of a lost instance nobody asks which files are open", field="ignore_open_files", hint="leave it out"
+            )
+        return
+    for name, given in {"accept_loss": request.accept_loss, "stale": request.stale is not Stale.KEEP}.items():
+        if given:
+            raise InvalidInput(
+                f"{name} goes with lost: true; a planned promotion loses nothing",
+                field=name,
+                hint="leave it out, or say that the active instance is lost",
+            )
+
+
 def _check(
     connection: Connection,
     share: RowMapping,
@@ -325,8 +345,6 @@ def _check(
 ) -> None:
     _check_able(found)
     if not request.lost:
-        if request.stale is not Stale.KEEP:
-            raise InvalidInput("stale goes with lost: true", field="stale", hint="leave it out")
         if not terms.fence_mode:
             place = resources.instance_place(connection, share["id"])
             raise NotSupported(
@@ -335,8 +353,6 @@ def _check(
                 hint="declare it lost when nobody can write there any more",
             )
         return
-    if not request.reason.strip():
-        raise InvalidInput("the active instance is declared lost without a reason", field="reason", hint="say why")
     if not request.accept_loss:
         age = format_duration(max(1, math.ceil((now() - found["synced_at"]).total_seconds())))
         torn = "; a pass over its files was cut off, some may be half new" if terms.memory.passing else ""
@@ -453,6 +469,9 @@ def _demote(
         loss=found["loss"],
         memory=kept.model_dump(mode="json"),
         stale=UNFENCED if request.lost else "",
+        error=f"not fenced: {active.backend}/{active.pool} was declared lost and not reached since"
+        if request.lost
+        else "",
         synced_at=None if request.lost else now(),
     )
     if found["kind"] == READABLE and not request.lost:

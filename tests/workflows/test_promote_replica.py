@@ -312,6 +312,43 @@ async def test_a_replica_is_not_taken_for_younger_than_what_it_has(home: Replica
 # -- lost --------------------------------------------------------------------------------------------------------------
 
 
+async def test_what_goes_with_a_lost_active_alone_is_refused_before_anybody_is_waited_for(home: Replicated) -> None:
+    """Who accepts a loss does not get a promotion that loses nothing, or waits for a backend that does not answer."""
+    await home.create()
+    await home.replicate()
+    operation = home.scene.new_id()
+    gate = Gate("backend.create_snapshot.before_call", operation)
+    busy = await home.start(names.CREATE_SNAPSHOT, name="held", operation=operation)
+    await gate.reached()
+    assert "accept_loss goes with lost: true" in await _refused(home, "InvalidInput", accept_loss=True)
+    assert "stale goes with lost: true" in await _refused(home, "InvalidInput", stale="resync")
+    lost: dict[str, Any] = {"lost": True, "accept_loss": True, "reason": "burnt"}
+    assert "ignore_open_files" in await _refused(home, "InvalidInput", **lost, ignore_open_files=True)
+    assert "without a reason" in await _refused(home, "InvalidInput", **{**lost, "reason": " "})
+    gate.open()
+    assert (await home.scene.world.result(busy))["state"] == "succeeded"
+
+
+async def test_a_copy_that_is_declared_lost_says_so_from_the_switch_on(home: Replicated) -> None:
+    """Before its sync has found out for how long its backend stays away: in the inventory and in searches."""
+    await home.create()
+    await home.replicate()
+    first, operation = home.active(), home.scene.new_id()
+    home.scene.world.array("alpha").script.add(FaultKind.UNREACHABLE)
+    gate = Gate("backend.set_access_mode.before_call", operation)
+    losing = await home.start(names.PROMOTE_REPLICA, lost=True, accept_loss=True, reason="burnt", operation=operation)
+    await gate.reached()
+    row = home.row(first)
+    assert (row["state"], row["stale"]) == ("error", "unfenced")
+    assert row["error"] == "not fenced: alpha/a1 was declared lost and not reached since"
+    gate.open()
+    assert (await home.scene.world.result(losing))["lost"]
+    sync = home.scene.world.client.get_workflow_handle(row["sync_operation"])
+    (started, *_) = (await sync.fetch_history()).events
+    fields = started.workflow_execution_started_event_attributes.search_attributes.indexed_fields
+    assert fields["Phase"].data == b'"error"'
+
+
 async def test_the_loss_is_announced_before_and_recorded_after(home: Replicated) -> None:
     """With its seconds, its moment and the reason."""
     await home.create()
@@ -322,7 +359,7 @@ async def test_the_loss_is_announced_before_and_recorded_after(home: Replicated)
     assert f"{home.row(replica)['synced_at']:%Y-%m-%d %H:%M:%S} UTC" in text
     assert "accept_loss" in text
     assert "reason" in await _refused(home, "InvalidInput", lost=True, accept_loss=True)
-    assert "stale" in await _refused(home, "InvalidInput", stale="resync")
+    assert "stale goes with lost: true" in await _refused(home, "InvalidInput", stale="resync")
     done = await home.lose()
     assert done["loss_seconds"] > 0
     share = home.scene.share()["id"]
