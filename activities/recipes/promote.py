@@ -70,7 +70,7 @@ class PromoteReplica(Recipe[PromoteReplicaInput]):
         """See base class."""
         _check_flags(request)
         share = resources.find_share(connection, operation.project, request.share)
-        _check_not_overtaken(connection, operation, share)
+        _check_not_overtaken(connection, operation, share, request)
         sides = _Sides(resources.instance_place(connection, share["id"]), _choose(connection, share, request))
         fences = claim_with(connection, operation, request, share["id"], _tree(sides))
         if isinstance(fences, Begun):
@@ -155,7 +155,7 @@ class PromoteReplica(Recipe[PromoteReplicaInput]):
             loss |= {"loss_bytes": replicas.missing(found), "loss_rate": replicas.change_rate(found)}
             # Rounds of other replicas may still wait for the lost backend: they are to follow what is active now.
             loss["nudge"] = give_way(connection, begun.share_id, lost=True)
-        return begun.model_copy(update={"phase": SWITCHED, "fences": fences, **loss})
+        return begun.model_copy(update={"phase": SWITCHED, "switched_at": now(), "fences": fences, **loss})
 
     @staticmethod
     def _admit(
@@ -216,12 +216,16 @@ class PromoteReplica(Recipe[PromoteReplicaInput]):
 
 
 def _held_up(connection: Connection, ahead: Sequence[str]) -> list[str]:
-    """Of operations that are ahead, those that may wait for the backend of a lost active instance."""
+    """Of operations that are ahead, those that may wait for the backend of a lost active instance.
+
+    Another promotion that has declared it lost asks nothing of it; one that has switched waits for its own replica,
+    which is what is lost now.
+    """
     table = tables.operations.c
     rows = connection.execute(
-        select(table.id, table.kind, table.request).where(table.id.in_(ahead), table.kind.in_(HELD_UP))
+        select(table.id, table.request, table.begun).where(table.id.in_(ahead), table.kind.in_(HELD_UP))
     )
-    return [row.id for row in rows if not row.request.get("lost")]
+    return [row.id for row in rows if not row.request.get("lost") or (row.begun or {}).get("phase")]
 
 
 def _active(begun: Begun) -> ObjectPlace:
@@ -233,21 +237,29 @@ def _active(begun: Begun) -> ObjectPlace:
 # -- what may be promoted --------------------------------------------------------------------------------------------
 
 
-def _check_not_overtaken(connection: Connection, operation: OpenOperation, share: RowMapping) -> None:
-    """Raise InvalidState when another promotion won while this one stood in line."""
+def _check_not_overtaken(
+    connection: Connection, operation: OpenOperation, share: RowMapping, request: PromoteReplicaInput
+) -> None:
+    """Raise InvalidState when another promotion won while this one stood in line.
+
+    What one made active that had switched before is what a loss that was declared after it is about.
+    """
     table = tables.operations.c
-    asked = select(table.created_at).where(table.id == operation.id).scalar_subquery()
-    won = select(table.id).where(
+    asked = connection.execute(select(table.created_at).where(table.id == operation.id)).scalar_one()
+    won = select(table.id, table.begun).where(
         table.share_id == share["id"],
         table.kind == names.PROMOTE_REPLICA,
         table.state == OperationState.SUCCEEDED.value,
         table.ended_at > asked,
         table.id != operation.id,
     )
-    if winner := connection.execute(won.limit(1)).scalar():
+    for winner in connection.execute(won):
+        switched = (winner.begun or {}).get("switched_at")
+        if request.lost and switched and datetime.fromisoformat(switched) < asked:
+            continue
         place = resources.instance_place(connection, share["id"])
         raise InvalidState(
-            f"operation {winner} has made {place.backend}/{place.pool} the active instance of share "
+            f"operation {winner.id} has made {place.backend}/{place.pool} the active instance of share "
             f"{share['name']!r} meanwhile",
             field="replica",
             hint="look at the share; promote again if that is not what you want",

@@ -84,6 +84,7 @@ class Begun(StrictModel):
         placement: the decision in one line: the choice, and counts per reason of the pools that were dropped.
         migration, evacuation, failover: what a migration, an evacuation or a failover was begun as.
         replica: the replica that the operation is about.
+        switched_at: when a promotion made its replica the active instance.
         sync_operation: who keeps in step what the operation makes a replica.
         loss_seconds, loss_bytes, loss_rate, lost: what a promotion lost, as in its result: changes of so many seconds,
             so many bytes, and snapshots by name.
@@ -114,6 +115,7 @@ class Begun(StrictModel):
     new_size: int = 0
     retention: int = 0
     phase: str = ""
+    switched_at: datetime | None = None
     purge_at: datetime | None = None
     tree: list[dict[str, Any]] = []
     frees_bytes: int = 0

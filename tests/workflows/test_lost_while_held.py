@@ -170,6 +170,36 @@ async def test_a_migration_past_its_switch_ends_without_the_backend_that_has_the
     await home.has(first, {"docs/a": b"one"})
 
 
+@pytest.mark.parametrize("lost", [False, True], ids=["planned", "lost"])
+async def test_a_promotion_whose_own_replica_dies_after_the_switch_holds_the_next_one_up_no_longer(
+    home: Replicated, *, lost: bool
+) -> None:
+    """It can only go forward, and its replica takes no writers any more: that is what is declared lost now."""
+    first, replica = await _in_step(home)
+    other = await home.replicate(backend="alpha", pool="a2", same_domain=True)
+    await home.in_step(other)
+    operation = home.scene.new_id()
+    gate = Gate("backend.set_access_mode.before_call", operation)
+    declared: dict[str, Any] = {"lost": True, "accept_loss": True, "reason": "burnt"} if lost else {}
+    handle = await home.start(names.PROMOTE_REPLICA, operation=operation, replica=replica, **declared)
+    await gate.reached()
+    assert home.active() == replica
+    home.scene.world.array("beta").script.add(FaultKind.UNREACHABLE)
+    gate.open()
+    done = await _lost(home)
+    assert done["demoted"] == "beta/b1"
+    assert home.active() == done["replica_id"] != replica
+    home.write("docs/b", b"two")
+    assert (await home.scene.world.result(handle))["replica_id"] == replica
+    home.scene.world.array("beta").script.clear()
+    for row in home.replicas():
+        await home.scene.when(lambda row=row: home.row(row["id"])["stale"] != "unfenced", seconds=30)  # type: ignore[misc]
+        if home.row(row["id"])["stale"]:
+            await home.run(names.RESYNC_REPLICA, replica=row["id"])
+        await home.has(row["id"], {"docs/a": b"one", "docs/b": b"two"})
+    assert {home.mode(one) for one in (first, replica, other)} == {"rw", "none"}
+
+
 async def test_nothing_ends_for_a_promotion_that_is_refused(home: Replicated) -> None:
     """It accepts no loss: that is said at once, and the snapshot that waits for the backend is taken in the end."""
     await _in_step(home)
