@@ -19,7 +19,7 @@ def _all() -> Any:
     replicas, instances, pools = tables.replicas, tables.instances, tables.pools
     own = [column for column in instances.c if column.name not in ("id", "share_id")]
     return (
-        select(replicas, *own, pools.c.backend, pools.c.name.label("pool"), pools.c.zone)
+        select(replicas, *own, pools.c.backend, pools.c.name.label("pool"), pools.c.zone, pools.c.reachable)
         .join(instances, instances.c.id == replicas.c.id)
         .join(pools, pools.c.id == instances.c.pool_id)
     )

@@ -27,6 +27,9 @@ with workflow.unsafe.imports_passed_through():
 LAST = 0
 """Number of the last delta in the names of its steps; a promotion has one."""
 
+LOST_PATIENCE_FACTOR = 24
+"""Pauses before a step is tried again for which the replica of a lost active instance may fail to answer."""
+
 
 @workflow.defn(name=names.PROMOTE_REPLICA, failure_exception_types=[ValidationError])
 class PromoteReplica(Operation):
@@ -65,8 +68,14 @@ class PromoteReplica(Operation):
         await passes.follow()
         self.resume(begun)
         if request.lost:
+            asks = workflow.patched("lost-promotions-ask-their-replica")
+            if asks:
+                self._patience = min(self.limits.patience, self.limits.retry * LOST_PATIENCE_FACTOR)
             await passes.fit()
             await passes.take("take-lost")
+            if asks and terms.mode_between:
+                # Nothing leads back from a replica that died with the active instance, also when that one comes back.
+                await passes.set_mode("ask", terms.mode_between, "reach")
         else:
             # A long delta goes while the share is still written.
             self._moved = await passes.round()

@@ -287,7 +287,8 @@ def _ended_migrations(connection: Connection, operation: OpenOperation, share_id
 def _choose(connection: Connection, share: RowMapping, request: PromoteReplicaInput) -> RowMapping:
     """The replica that is named, or the one with the newest content. Raises NotFound; InvalidState of the active.
 
-    Of a lost share's, one whose last pass was cut off comes after a whole one that is older by what is tolerated.
+    One whose pool did not answer last comes after all others. Of a lost share's, one whose last pass was cut off comes
+    after a whole one that is older by what is tolerated.
     """
     if request.replica is not None:
         found = find_replica(connection, share, request.replica)
@@ -300,6 +301,7 @@ def _choose(connection: Connection, share: RowMapping, request: PromoteReplicaIn
             field="share",
             hint="create one, wait until one is seeded, or resync one",
         )
+    able = [row for row in able if row["reachable"]] or able
     newest = max(able, key=_age_and_id)
     if not (request.lost and replicas.memory_of(newest).passing):
         return newest

@@ -1208,8 +1208,8 @@ POINTS: dict[str, dict[str, int]] = {
         "mover.receive.before_call": 1,
     },
     "PromoteReplica-lost": {
-        "backend.set_access_mode.after_call": 1,
-        "backend.set_access_mode.before_call": 1,
+        "backend.set_access_mode.after_call": 2,
+        "backend.set_access_mode.before_call": 2,
         "inventory.begin.after_commit": 1,
         "inventory.begin.before_commit": 1,
         "inventory.begin.before_transaction": 1,

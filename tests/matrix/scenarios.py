@@ -431,7 +431,9 @@ REPLICATIONS = (
     Scenario(
         "PromoteReplica-lost", names.PROMOTE_REPLICA, replicated(changed=True), _LOST,
         effects.promotes("a2", lost=True),
-        focus=("inventory.switch_replica", "backend.set_access_mode"), settled=_PROMOTED, most=1,
+        focus=("inventory.switch_replica", "backend.set_access_mode"),
+        refusable=("backend.set_access_mode#1",),
+        settled=("inventory.switch_replica", "inventory.commit", "backend.set_access_mode#2"), most=2,
     ),
     Scenario(
         "SyncReplica", names.SYNC_REPLICA, kept_in_step, as_opened,

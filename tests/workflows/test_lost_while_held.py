@@ -179,7 +179,7 @@ async def test_a_promotion_whose_own_replica_dies_after_the_switch_holds_the_nex
     other = await home.replicate(backend="alpha", pool="a2", same_domain=True)
     await home.in_step(other)
     operation = home.scene.new_id()
-    gate = Gate("backend.set_access_mode.before_call", operation)
+    gate = Gate("inventory.switch_replica.after_commit", operation)
     declared: dict[str, Any] = {"lost": True, "accept_loss": True, "reason": "burnt"} if lost else {}
     handle = await home.start(names.PROMOTE_REPLICA, operation=operation, replica=replica, **declared)
     await gate.reached()

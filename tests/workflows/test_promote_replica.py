@@ -329,13 +329,43 @@ async def test_what_goes_with_a_lost_active_alone_is_refused_before_anybody_is_w
     assert (await home.scene.world.result(busy))["state"] == "succeeded"
 
 
+async def test_a_replica_that_died_with_the_active_instance_is_not_made_active(home: Replicated) -> None:
+    """Nothing would lead back: what the active instance alone has is served again when its backend is back."""
+    await home.create()
+    replica = await home.replicate()
+    first = home.active()
+    home.write("docs/b", b"two")
+    for backend in ("alpha", "beta"):
+        home.scene.world.array(backend).script.add(FaultKind.UNREACHABLE)
+    text = await _refused(home, "BackendUnavailable", lost=True, accept_loss=True, reason="burnt")
+    assert "backend beta" in text
+    for backend in ("alpha", "beta"):
+        home.scene.world.array(backend).script.clear()
+    _serves(home, first)
+    await home.in_step(replica)
+    await home.has(replica, {"docs/a": b"one", "docs/b": b"two", "docs/z": b"writable"})
+
+
+async def test_of_replicas_one_whose_pool_answered_last_is_promoted(home: Replicated) -> None:
+    """The newest content is where nobody gets at it."""
+    await home.create()
+    other = await home.replicate(backend="alpha", pool="a2", same_domain=True)
+    newest = await home.replicate()
+    await home.in_step(newest)
+    home.scene.world.array("beta").script.add(FaultKind.UNREACHABLE)
+    await home.scene.world.run(names.RECONCILE_BACKEND, {"backend": "beta"})
+    assert (await home.lose())["replica_id"] == other
+    home.scene.world.array("beta").script.clear()
+    await home.scene.world.run(names.RECONCILE_BACKEND, {"backend": "beta"})
+
+
 async def test_a_copy_that_is_declared_lost_says_so_from_the_switch_on(home: Replicated) -> None:
     """Before its sync has found out for how long its backend stays away: in the inventory and in searches."""
     await home.create()
     await home.replicate()
     first, operation = home.active(), home.scene.new_id()
     home.scene.world.array("alpha").script.add(FaultKind.UNREACHABLE)
-    gate = Gate("backend.set_access_mode.before_call", operation)
+    gate = Gate("inventory.switch_replica.after_commit", operation)
     losing = await home.start(names.PROMOTE_REPLICA, lost=True, accept_loss=True, reason="burnt", operation=operation)
     await gate.reached()
     row = home.row(first)
