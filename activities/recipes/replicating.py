@@ -231,6 +231,8 @@ def _keep(connection: Connection, operation: OpenOperation, step: EndRoundInput)
         changes["moved_seconds"] = None if step.whole else _seconds(found["synced_at"], step.synced_at)
     elif step.fenced:
         changes["stale"] = _after_fence(step.memory)
+    elif found["stale"] == "unfenced" and not step.error:
+        changes["error"] = found["error"]  # the round gave way: what keeps the fence from being put up is as it was
     stale = changes.get("stale", found["stale"])
     fresh = synced_at is not None and now() - synced_at <= timedelta(seconds=found["loss"])
     state = ReplicaState.IN_SYNC if fresh else ReplicaState.OUT_OF_SYNC

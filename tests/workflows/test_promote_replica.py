@@ -377,6 +377,11 @@ async def test_a_copy_that_is_declared_lost_says_so_from_the_switch_on(home: Rep
     (started, *_) = (await sync.fetch_history()).events
     fields = started.workflow_execution_started_event_attributes.search_attributes.indexed_fields
     assert fields["Phase"].data == b'"error"'
+    dropping = await home.start(names.DELETE_REPLICA, replica=first)
+    await home.scene.when(lambda: bool(home.scene.rows(tables.claims, operation=dropping.id, granted=True)), seconds=30)
+    assert home.row(first)["error"], "a round that gave way knows nothing better"
+    home.scene.world.array("alpha").script.clear()
+    assert (await home.scene.world.result(dropping))["replica_state"] == "deleted"
 
 
 async def test_the_loss_is_announced_before_and_recorded_after(home: Replicated) -> None:
