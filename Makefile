@@ -18,7 +18,7 @@ demo: setup
 	@.venv/bin/shareflow demo
 
 test:
-	@sh scripts/test.sh -m 'not slow'
+	@sh scripts/test.sh -m 'not slow' $(ARGS)
 
 test-all:
 	@SHAREFLOW_HYPOTHESIS=searching JOBS=$${JOBS:-1} sh scripts/test.sh
