@@ -54,6 +54,10 @@ class CopyPasses:
         if trouble := await self._look(held):
             raise as_error(Failure(type="NoPoolFits", message=trouble))
 
+    def register(self, held: CutoverBegun | None = None) -> None:
+        """Register how everything so far is taken back, also what an earlier run of the operation may have begun."""
+        self._operation.undos(self._undos(held))
+
     async def take_back(self, held: CutoverBegun) -> bool:
         """Give a cutover up, so that no late attempt can still switch; False when one has switched already."""
         self.remember(taken_back=self.memory.fenced)
@@ -71,7 +75,7 @@ class CopyPasses:
         found = await self._operation.inventory(names.FOLLOW_SHARE, step, Followed)
         self.destination, self._legs, self._gone = found.destination, found.legs, found.gone
         self._done, self._dropped = [], []
-        self._operation.undos(self._undos(held))
+        self.register(held)
         return found.trouble
 
     # -- what it is made of ------------------------------------------------------------------------------------------
@@ -311,7 +315,7 @@ class CopyPasses:
     def unfenced(self) -> None:
         """The fence is gone, and what is registered to be undone has it no more."""
         self.remember(fenced=0)
-        self._operation.undos(self._undos(None))
+        self.register()
 
     @property
     def _delete_title(self) -> str:

@@ -76,12 +76,8 @@ class ReplicaPasses(CopyPasses):
             found.gone,
         )
         self._done, self._dropped = [], []
-        self._operation.undos(self._undos(held))
+        self.register(held)
         return found.trouble
-
-    def register(self) -> None:
-        """Register how what an earlier run of the operation may have begun is taken back."""
-        self._operation.undos(self._undos(None))
 
     async def round(self) -> int:
         """Bring the replica up to date; gives the bytes that moved. It is whole whenever this returns or fails.

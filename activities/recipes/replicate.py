@@ -122,6 +122,21 @@ def hold(
     return share, replicas.row(connection, found["id"]), fences[0]
 
 
+def holding(
+    connection: Connection, operation: OpenOperation, held: tuple[RowMapping, RowMapping, Fence]
+) -> dict[str, Any]:
+    """What an operation that holds a replica, as :func:`hold` gave it, was begun on: fields of its ``Begun``."""
+    share, found, fence = held
+    operations.note(connection, operation.id, share_id=share["id"], waiting_for=None)
+    return {
+        "share_id": share["id"],
+        "share_name": share["name"],
+        "fences": [fence],
+        "instance": resources.instance_place(connection, share["id"]),
+        "replica": terms_of(connection, found),
+    }
+
+
 def _patient(request: ReplicaRequest, found: RowMapping) -> ReplicaRequest:
     """A round of its sync gives way: who waits for that alone need not be refused."""
     syncing = found["claimed_by"] == found["sync_operation"]
@@ -382,19 +397,12 @@ class DeleteReplica(Recipe[DeleteReplicaInput]):
         held = hold(connection, operation, request)
         if isinstance(held, Begun):
             return held
-        share, found, fence = held
+        _, found, _ = held
         resources.set_instance(connection, found["id"], status="deleting")
-        operations.note(connection, operation.id, share_id=share["id"], waiting_for=None)
         return self.started(
-            connection,
-            operation,
-            share_id=share["id"],
-            share_name=share["name"],
-            fences=[fence],
-            instance=resources.instance_place(connection, share["id"]),
+            connection, operation, **holding(connection, operation, held),
             items=resources.copy_places(connection, found["id"]),
-            replica=terms_of(connection, found),
-        )
+        )  # fmt: skip
 
     def commit(
         self, connection: Connection, operation: OpenOperation, begun: Begun, outcome: CommitInput

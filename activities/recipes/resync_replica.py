@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from activities.recipes.base import Recipe
-from activities.recipes.replicate import hold, replica_of, result_of, terms_of
+from activities.recipes.replicate import hold, holding, replica_of, result_of
 from activities.recipes.replicating import end_round
-from inventory import operations, replicas, resources
+from inventory import replicas
 from inventory.operations import OpenOperation
 from shareflow import names
 from shareflow.contracts.replication import ResyncReplicaInput
@@ -27,17 +27,7 @@ class ResyncReplica(Recipe[ResyncReplicaInput]):
         held = hold(connection, operation, request)
         if isinstance(held, Begun):
             return held
-        share, found, fence = held
-        operations.note(connection, operation.id, share_id=share["id"], waiting_for=None)
-        return self.started(
-            connection,
-            operation,
-            share_id=share["id"],
-            share_name=share["name"],
-            fences=[fence],
-            instance=resources.instance_place(connection, share["id"]),
-            replica=terms_of(connection, found),
-        )
+        return self.started(connection, operation, **holding(connection, operation, held))
 
     def commit(
         self, connection: Connection, operation: OpenOperation, begun: Begun, outcome: CommitInput
