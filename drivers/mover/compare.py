@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,6 +28,9 @@ from drivers.mover.fsops import (
 )
 
 MOST_DIFFERENCES = 100
+MOVE_TIMEOUT = 5.0
+"""Seconds that a tree whose path goes through a link has to be at the end of it."""
+_MOVE_PAUSE = 0.005
 _HASH_BLOCK = 64 << 10
 _ZEROS = bytes(_HASH_BLOCK)
 
@@ -44,19 +48,26 @@ _KINDS = {
 def open_root(path: Path, what: str) -> int:
     """The directory at the root of a tree, open.
 
+    A driver that moves a tree points the link to it elsewhere in a second step: a path through a link that ends at no
+    directory is tried again for :data:`MOVE_TIMEOUT` seconds.
+
     Raises:
         NotFound: there is nothing at the path.
         Rejected: it is not a directory (a symbolic link is not one).
         Unknown: it cannot be opened for another reason.
     """
-    try:
-        return open_directory(os.fspath(path))
-    except FileNotFoundError:
-        raise NotFound(f"{what} {show(str(path))} does not exist", hint="check the path") from None
-    except OSError as error:
-        if error.errno in (errno.ENOTDIR, errno.ELOOP):
-            raise Rejected(f"{what} {show(str(path))} is not a directory", hint="give a directory") from None
-        raise Unknown(f"{what} {show(str(path))} cannot be opened: {error.strerror}") from error
+    end = time.monotonic() + MOVE_TIMEOUT
+    while True:
+        try:
+            return open_directory(os.fspath(path))
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                raise Unknown(f"{what} {show(str(path))} cannot be opened: {error.strerror}") from error
+            if not path.parent.is_symlink() or time.monotonic() > end:
+                if error.errno == errno.ENOENT:
+                    raise NotFound(f"{what} {show(str(path))} does not exist", hint="check the path") from None
+                raise Rejected(f"{what} {show(str(path))} is not a directory", hint="give a directory") from None
+        time.sleep(_MOVE_PAUSE)
 
 
 def compare_trees(source: Path, target: Path) -> list[str]:

@@ -16,7 +16,7 @@ import pytest
 
 from drivers.contract import JobState
 from drivers.errors import Conflict, NotFound, Rejected
-from drivers.mover import CopyOptions, Mover, compare_trees
+from drivers.mover import CopyOptions, Mover, compare, compare_trees
 from drivers.mover.fsops import PART_PREFIX
 from drivers.mover.manager import DIED
 from drivers.mover.options import Engine
@@ -118,6 +118,35 @@ def test_same_job_with_another_source_or_target_is_refused(mover: Mover, tmp_pat
     assert mover.poll("job") is None
     mover.start("job", tmp_path / "other", tmp_path / "target")
     assert wait_final(mover, "job").state is JobState.DONE
+
+
+@pytest.mark.parametrize("between", ["nothing", "file"])
+def test_source_that_is_just_being_moved_is_waited_for(mover: Mover, tmp_path: Path, between: str) -> None:
+    """A driver moves a tree, then points the link to it there: a copy that comes in between takes nothing for wrong."""
+    link, source, target = tmp_path / "link", tmp_path / "now" / "data", tmp_path / "target"
+    source.parent.mkdir()
+    fill(source, 3, 100, 0)
+    (tmp_path / "file").touch()
+    link.symlink_to(between)
+    with ThreadPoolExecutor() as pool:
+        started = pool.submit(mover.start, "job", link / "data", target)
+        time.sleep(0.1)
+        assert not started.done()
+        (tmp_path / "new").symlink_to("now")
+        (tmp_path / "new").rename(link)
+        started.result()
+    assert wait_final(mover, "job").state is JobState.DONE
+    assert compare_trees(source, target) == []
+
+
+def test_link_that_never_leads_to_a_source_is_refused(
+    mover: Mover, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wait for a tree that is being moved has an end."""
+    monkeypatch.setattr(compare, "MOVE_TIMEOUT", 0.05)
+    (tmp_path / "link").symlink_to("nothing")
+    with pytest.raises(NotFound, match="does not exist"):
+        mover.start("job", tmp_path / "link" / "data", tmp_path / "target")
 
 
 def test_impossible_copies_are_refused_before_anything_is_written(mover: Mover, tmp_path: Path) -> None:
