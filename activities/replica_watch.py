@@ -10,8 +10,8 @@ from typing import Any
 from temporalio import activity
 
 from activities.failures import translated
-from activities.recipes import replicating
-from activities.recipes.replicating import AtRest
+from activities.recipes import watching
+from activities.recipes.watching import AtRest
 from activities.settings import Services
 from drivers.contract import Driver, ObjectRef, SupportsTransfer
 from drivers.errors import DriverError
@@ -19,6 +19,9 @@ from inventory.database import now
 from shareflow import names
 from shareflow.contracts.places import ObjectPlace
 from shareflow.contracts.replica_steps import Watched, WatchInput
+
+_TRIES = 2
+"""How often one look looks: again after somebody had the replica meanwhile and has left it at rest."""
 
 
 class ReplicaWatch:
@@ -43,30 +46,41 @@ class ReplicaWatch:
 
         What a backend refuses or fails is no answer: the round that comes then says why. Repeated: it looks again.
         """
+        seen: AtRest | None = None
         for number in range(step.looks):
             activity.heartbeat()
             if number and await _worker_ends(step.interval):
                 break
-            look = asyncio.get_running_loop().run_in_executor(self._threads, self._look, step)
+            look = asyncio.get_running_loop().run_in_executor(self._threads, self._look, step, seen)
             with translated():
                 try:
-                    idle = await asyncio.wait_for(look, step.patience)
+                    seen = await asyncio.wait_for(look, step.patience)
                 except TimeoutError:  # what it notes when it ends after all is true of when it began
-                    idle = False
-            if not idle:
+                    seen = None
+            if seen is None:
                 return Watched(idle=False)
         return Watched(idle=True)
 
-    def _look(self, step: WatchInput) -> bool:
-        """Whether the replica has all that the share has; then it is as fresh as after a round."""
-        as_of = now()
-        with self._services.database.read() as connection:
-            seen = replicating.at_rest(connection, step)
-        if seen is None or not self._is_unchanged(seen):
-            return False
-        # Window: others may have had the replica, or changed what is active, since it was looked at; that is seen here.
-        with self._services.database.write() as connection:
-            return replicating.note_idle(connection, seen, as_of)
+    def _look(self, step: WatchInput, seen: AtRest | None) -> AtRest | None:
+        """The replica, when it has all that the share has: then it is as fresh as after a round.
+
+        ``seen`` is what the look before this one gave.
+        """
+        database = self._services.database
+        if seen is None:
+            with database.read() as connection:
+                seen = watching.at_rest(connection, step)
+        for _ in range(_TRIES):
+            as_of = now()
+            if seen is None or not self._is_unchanged(seen):
+                return None
+            # Window: others may have had the replica, or changed what is active, since it was read.
+            with database.write() as connection:
+                found = watching.at_rest(connection, step)
+                if found is not None and found == seen:
+                    return found if watching.note_idle(connection, found, as_of) else None
+            seen = found
+        return None
 
     def _is_unchanged(self, seen: AtRest) -> bool:
         """The share is as it was at the sync point, and the replica is there with its own."""
@@ -74,9 +88,10 @@ class ReplicaWatch:
         if not isinstance(sender, SupportsTransfer):
             return False
         try:
-            return sender.is_unchanged(_ref(seen.source), _ref(seen.source, seen.point)) and all(
+            point = seen.memory.taken
+            return sender.is_unchanged(_ref(seen.source), _ref(seen.source, point)) and all(
                 (state := self._driver.observe(ref)) is not None and state.complete
-                for ref in (_ref(seen.destination), _ref(seen.destination, seen.point))
+                for ref in (_ref(seen.destination), _ref(seen.destination, point))
             )
         except (DriverError, OSError):
             return False

@@ -35,8 +35,8 @@ ROUND_PATIENCE_FACTOR = 6
 SHORT = 250
 """Events after which a lean run ends. Of many syncs few are in a worker's cache: the others are replayed every time."""
 
-LOOKS = 12
-"""Looks in one step: an hour of them, where rounds are five minutes apart."""
+LOOKS = 36
+"""Looks in one step: three hours of them, where rounds are five minutes apart. A step costs as much as five."""
 
 
 @workflow.defn(name=names.SYNC_REPLICA, failure_exception_types=[ValidationError])

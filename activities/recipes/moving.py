@@ -16,6 +16,8 @@ from shareflow.contracts.places import ObjectPlace
 from shareflow.contracts.units import format_size
 from shareflow.errors import InvalidInput, NoPoolFits, NotFound, NotSupported, ShareflowError
 
+PoolRow = RowMapping | Mapping[str, Any]
+"""A pool, or its backend, name and attributes alone."""
 USUAL_RATE = 100 * 2**20
 """Bytes per second that the time of a copy is estimated with unless it is limited."""
 MOST_SHOWN = 5
@@ -52,7 +54,7 @@ class Moved:
     used: int | None
 
 
-def title(pool: RowMapping) -> str:
+def title(pool: PoolRow) -> str:
     """``backend/pool``."""
     return f"{pool['backend']}/{pool['name']}"
 
@@ -132,7 +134,7 @@ def nowhere(request: MigrateShareInput, error: NoPoolFits) -> NoPoolFits:
     return found
 
 
-def way_between(asked: CopyMode, source: RowMapping, pool: RowMapping) -> tuple[str, str]:
+def way_between(asked: CopyMode, source: PoolRow, pool: PoolRow) -> tuple[str, str]:
     """The way of copying between two pools and why it is that one; without a way ``""`` and why there is none."""
     driver, host = _no_driver(source, pool), _no_host(source, pool)
     if asked is CopyMode.DRIVER:
@@ -146,7 +148,7 @@ def way_between(asked: CopyMode, source: RowMapping, pool: RowMapping) -> tuple[
     return "", f"driver: {driver}; host: {host}"
 
 
-def _no_driver(source: RowMapping, pool: RowMapping) -> str:
+def _no_driver(source: PoolRow, pool: PoolRow) -> str:
     mine, other = (row["attributes"].get("transfer") or "" for row in (source, pool))
     for row, format_ in ((source, mine), (pool, other)):
         if not format_:
@@ -160,7 +162,7 @@ def _no_driver(source: RowMapping, pool: RowMapping) -> str:
     return ""
 
 
-def _no_host(source: RowMapping, pool: RowMapping) -> str:
+def _no_host(source: PoolRow, pool: PoolRow) -> str:
     for row in (source, pool):
         if not row["attributes"].get("host_access"):
             return f"{title(row)} cannot be reached on a host"

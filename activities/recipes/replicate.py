@@ -70,25 +70,34 @@ def terms_of(connection: Connection, found: RowMapping) -> ReplicaTerms:
     """A replica as an operation that holds it finds it, with the way of copying that goes between the pools now."""
     pool = resources.pool_row(connection, found["pool_id"])
     source = resources.pool_row(connection, resources.instance_place(connection, found["share_id"]).pool_id)
-    modes = pool["attributes"].get("access_modes", [])
-    between = "ro" if found["kind"] == READABLE else "none"
-    way, _ = moving.way_between(CopyMode.AUTO, source, pool)
     return ReplicaTerms(
-        mode=way or found["mode"],
+        mode=way_to(found, pool, source),
         destination=replicas.place_of(found),
         epoch=found["epoch"],
         fence_mode=next((mode for mode in ("ro", "none") if mode in source["attributes"].get("access_modes", [])), ""),
-        withhold="none" in modes,
+        withhold="none" in pool["attributes"].get("access_modes", []),
         shrinks=bool(pool["attributes"].get("shrink", True)),
         memory=replicas.memory_of(found),
         replica=found["id"],
-        mode_between=between if between in modes else "",
+        mode_between=mode_between(found, pool),
         interval=found["interval"],
         loss=found["loss"],
         sync_operation=found["sync_operation"],
         stale=found["stale"],
         behind=bool(found["error"]) and found["synced_at"] is not None,
     )
+
+
+def way_to(found: RowMapping, pool: moving.PoolRow, source: moving.PoolRow) -> str:
+    """How a replica in a pool is copied to from another: by driver or host; as it was where there is no way now."""
+    way, _ = moving.way_between(CopyMode.AUTO, source, pool)
+    return way or str(found["mode"])
+
+
+def mode_between(found: RowMapping, pool: moving.PoolRow) -> str:
+    """The access mode of a replica between two rounds; empty where its pool cannot enforce that."""
+    mode = "ro" if found["kind"] == READABLE else "none"
+    return mode if mode in pool["attributes"].get("access_modes", []) else ""
 
 
 def replica_of(begun: Begun) -> ReplicaTerms:

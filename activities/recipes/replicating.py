@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,7 +24,6 @@ from shareflow.contracts.replica_steps import (
     ReplicaFollowed,
     RoundBegun,
     RoundEnded,
-    WatchInput,
 )
 from shareflow.contracts.replication import ReplicaState
 from shareflow.contracts.steps import Begun
@@ -83,73 +81,6 @@ def follow(connection: Connection, operation: OpenOperation, step: FollowReplica
     return ReplicaFollowed(
         source=source, destination=place.model_copy(update={"size": size}), legs=legs, gone=gone, trouble=trouble
     )
-
-
-@dataclass(frozen=True, slots=True)
-class AtRest:
-    """A replica between two rounds that had all content after the last one.
-
-    Attributes:
-        source: the active instance.
-        point: the sync point whose content the replica has, beside the active instance and beside the replica.
-        found: the row.
-    """
-
-    source: ObjectPlace
-    destination: ObjectPlace
-    point: str
-    found: RowMapping
-
-
-def at_rest(connection: Connection, step: WatchInput) -> AtRest | None:
-    """The replica, when a round could have nothing to do but new content; None when it may have."""
-    try:
-        found = replicas.row(connection, step.replica)
-    except NotFound:
-        return None
-    source = resources.instance_place(connection, found["share_id"])
-    if found["interval"] != step.interval:  # the share was retyped: a round takes up what counts now
-        return None
-    if not (_is_whole(found, step.operation) and _has_all_snapshots(connection, found)):
-        return None
-    memory, terms = replicas.memory_of(found), terms_of(connection, found)
-    follows = terms.mode == "driver" and terms.mode_between in {"", memory.mode} and memory.size == source.size
-    return AtRest(source, replicas.place_of(found), memory.taken, found) if follows else None
-
-
-def _is_whole(found: RowMapping, sync: str) -> bool:
-    """Nobody has the replica, and its last round was a good one that has left nothing to be done."""
-    memory = replicas.memory_of(found)
-    untroubled = not (found["claimed_by"] or found["stale"] or found["error"] or memory.passing)
-    taken = bool(memory.taken) and {*memory.sync_points, *memory.common} == {memory.taken}
-    return untroubled and taken and found["sync_operation"] == sync and found["size"] == memory.size
-
-
-def _has_all_snapshots(connection: Connection, found: RowMapping) -> bool:
-    staying = available_snapshots(connection, found["share_id"])
-    legs, gone = _legs(connection, found, staying)
-    return not gone and len(legs) == len(staying) and all(leg.done for leg in legs)
-
-
-def note_idle(connection: Connection, seen: AtRest, as_of: datetime) -> bool:
-    """The replica has what was there then; False when somebody has had it since it was looked at.
-
-    Another look may have noted a later time: that stays.
-    """
-    try:
-        found = replicas.row(connection, seen.found["id"])
-    except NotFound:
-        return False
-    same = ("sync_operation", "claimed_by", "memory", "error", "stale")
-    if any(found[key] != seen.found[key] for key in same):
-        return False
-    if resources.instance_place(connection, found["share_id"]) != seen.source:
-        return False
-    if found["synced_at"] is None or found["synced_at"] < as_of:
-        state, seconds = ReplicaState.IN_SYNC.value, _seconds(found["synced_at"], as_of)
-        looked = {"synced_at": as_of, "tried_at": now(), "moved_bytes": 0, "moved_seconds": seconds}
-        replicas.note(connection, found["id"], **looked, state=state)
-    return True
 
 
 def _held(connection: Connection, operation: OpenOperation, replica: str) -> RowMapping:
@@ -228,7 +159,7 @@ def _keep(connection: Connection, operation: OpenOperation, step: EndRoundInput)
         if step.memory.size == source.size < found["size"]:  # it was made smaller there by now
             replicas.resize(connection, found, operation.id, source.size)
         changes |= {"synced_at": step.synced_at, "moved_bytes": step.moved, "stale": ""}
-        changes["moved_seconds"] = None if step.whole else _seconds(found["synced_at"], step.synced_at)
+        changes["moved_seconds"] = None if step.whole else seconds_between(found["synced_at"], step.synced_at)
     elif step.fenced:
         changes["stale"] = _after_fence(step.memory)
     elif found["stale"] == "unfenced" and not step.error:
@@ -264,6 +195,6 @@ def _turned(found: RowMapping, step: FollowReplicaInput | EndRoundInput) -> bool
     return noted.sync_points[-1] not in step.memory.sync_points
 
 
-def _seconds(before: datetime | None, after: datetime) -> int | None:
+def seconds_between(before: datetime | None, after: datetime) -> int | None:
     """The time between two rounds or looks that had everything; None for the first one."""
     return None if before is None or after <= before else max(1, round((after - before).total_seconds()))

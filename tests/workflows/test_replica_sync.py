@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from activities.recipes import replicating
+from activities.recipes import watching
 from drivers.contract import ObjectRef
 from drivers.fake import FaultKind
 from inventory import tables
@@ -77,7 +77,7 @@ async def test_a_replica_is_watched_at_the_interval_that_its_type_has_now(home: 
     sync = home.row(replica)["sync_operation"]
     with home.scene.world.database.read() as connection:
         seen = [
-            replicating.at_rest(
+            watching.at_rest(
                 connection, WatchInput(operation=sync, replica=replica, interval=seconds, looks=1, patience=9)
             )
             for seconds in (1.0, 2.0)
