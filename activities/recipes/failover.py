@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from activities.placement import check_pins
 from activities.recipes.base import Recipe
+from activities.recipes.promote import check_asked_of_lost
 from inventory import failover, fan_out, resources
 from inventory.database import now
 from inventory.operations import OpenOperation
@@ -134,10 +135,7 @@ def _check_flags(request: FailoverBackendInput) -> None:
                 field="accept_tolerated",
                 hint="leave one of them out",
             )
-        if request.ignore_open_files:
-            raise InvalidInput(
-                "of a lost backend nobody asks which files are open", field="ignore_open_files", hint="leave it out"
-            )
+        check_asked_of_lost(request, "backend")
         return
     alone = {"accept_loss": request.accept_loss, "accept_tolerated": request.accept_tolerated}
     alone["stale"] = request.stale is not Stale.KEEP

@@ -22,7 +22,9 @@ from inventory.claims import Want
 from inventory.database import now
 from inventory.operations import OpenOperation
 from shareflow import names
+from shareflow.contracts.failover import FailoverBackendInput
 from shareflow.contracts.failover_steps import bytes_lost
+from shareflow.contracts.migration import Verify
 from shareflow.contracts.migration_steps import MigrationMemory
 from shareflow.contracts.operations import OperationState, Request
 from shareflow.contracts.places import Fence, ObjectPlace
@@ -331,15 +333,23 @@ def _check_able(found: RowMapping) -> None:
         raise InvalidState(f"{where} cannot be promoted: {why}", field="replica", hint=hint)
 
 
+def check_asked_of_lost(request: PromoteReplicaInput | FailoverBackendInput, what: str) -> None:
+    """Raise InvalidInput for what would have to be asked of a lost instance or backend."""
+    asked = {
+        "ignore_open_files": "which files are open" if request.ignore_open_files else "",
+        "verify": "what the replica is compared with" if request.verify is Verify.FULL else "",
+    }
+    for field, nobody in asked.items():
+        if nobody:
+            raise InvalidInput(f"of a lost {what} nobody asks {nobody}", field=field, hint="leave it out")
+
+
 def _check_flags(request: PromoteReplicaInput) -> None:
     """Raise InvalidInput for what contradicts itself, before anybody is waited for."""
     if request.lost:
         if not request.reason.strip():
             raise InvalidInput("the active instance is declared lost without a reason", field="reason", hint="say why")
-        if request.ignore_open_files:
-            raise InvalidInput(
-                "of a lost instance nobody asks which files are open", field="ignore_open_files", hint="leave it out"
-            )
+        check_asked_of_lost(request, "instance")
         return
     for name, given in {"accept_loss": request.accept_loss, "stale": request.stale is not Stale.KEEP}.items():
         if given:

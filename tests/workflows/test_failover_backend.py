@@ -592,6 +592,9 @@ REFUSALS: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "of a lost one whose open files are asked for": (
         names.FAILOVER_BACKEND, {**LOST, "ignore_open_files": True}, "InvalidInput", "ignore_open_files",
     ),
+    "of a lost one that is to be compared": (
+        names.FAILOVER_BACKEND, {**LOST, "verify": "full"}, "InvalidInput", "compared with",
+    ),
     "with no share at once": (names.FAILOVER_BACKEND, {"concurrency": 0}, "InvalidInput", "concurrency"),
     "with too many at once": (names.FAILBACK_BACKEND, {"concurrency": 65}, "InvalidInput", "concurrency"),
     "back from a loss": (names.FAILBACK_BACKEND, {"lost": True}, "InvalidInput", "lost"),
