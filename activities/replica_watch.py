@@ -20,9 +20,6 @@ from shareflow import names
 from shareflow.contracts.places import ObjectPlace
 from shareflow.contracts.replica_steps import Watched, WatchInput
 
-_TRIES = 2
-"""How often one look looks: again after somebody had the replica meanwhile and has left it at rest."""
-
 
 class ReplicaWatch:
     """Watches the replicas on one backend. Nothing is held: what is noted is checked in its transaction."""
@@ -46,41 +43,31 @@ class ReplicaWatch:
 
         What a backend refuses or fails is no answer: the round that comes then says why. Repeated: it looks again.
         """
-        seen: AtRest | None = None
         for number in range(step.looks):
             activity.heartbeat()
             if number and await _worker_ends(step.interval):
                 break
-            look = asyncio.get_running_loop().run_in_executor(self._threads, self._look, step, seen)
+            look = asyncio.get_running_loop().run_in_executor(self._threads, self._look, step)
             with translated():
                 try:
-                    seen = await asyncio.wait_for(look, step.patience)
+                    idle = await asyncio.wait_for(look, step.patience)
                 except TimeoutError:  # what it notes when it ends after all is true of when it began
-                    seen = None
-            if seen is None:
+                    idle = False
+            if not idle:
                 return Watched(idle=False)
         return Watched(idle=True)
 
-    def _look(self, step: WatchInput, seen: AtRest | None) -> AtRest | None:
-        """The replica, when it has all that the share has: then it is as fresh as after a round.
-
-        ``seen`` is what the look before this one gave.
-        """
-        database = self._services.database
-        if seen is None:
-            with database.read() as connection:
-                seen = watching.at_rest(connection, step)
-        for _ in range(_TRIES):
-            as_of = now()
-            if seen is None or not self._is_unchanged(seen):
-                return None
-            # Window: others may have had the replica, or changed what is active, since it was read.
-            with database.write() as connection:
-                found = watching.at_rest(connection, step)
-                if found is not None and found == seen:
-                    return found if watching.note_idle(connection, found, as_of) else None
-            seen = found
-        return None
+    def _look(self, step: WatchInput) -> bool:
+        """Whether the replica has all that the share has; then it is as fresh as after a round."""
+        as_of = now()
+        with self._services.database.read() as connection:
+            seen = watching.at_rest(connection, step)
+        if seen is None or not self._is_unchanged(seen):
+            return False
+        # Window: others may have had the replica, or changed what is active, since it was looked at; that is seen here.
+        with self._services.database.write() as connection:
+            found = watching.at_rest(connection, step)
+            return found is not None and found == seen and watching.note_idle(connection, found, as_of)
 
     def _is_unchanged(self, seen: AtRest) -> bool:
         """The share is as it was at the sync point, and the replica is there with its own."""

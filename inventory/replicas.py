@@ -9,7 +9,6 @@ from sqlalchemy import Connection, RowMapping, delete, insert, or_, select, upda
 
 from inventory import reservations, resources, tables
 from shareflow.contracts.migration_steps import MigrationMemory
-from shareflow.contracts.places import ObjectPlace
 from shareflow.errors import NotFound
 
 ROLE = "replica"
@@ -53,12 +52,6 @@ def row(connection: Connection, replica: str) -> RowMapping:
     if found is None:
         raise NotFound(f"replica {replica} is gone")
     return found
-
-
-def place_of(found: RowMapping) -> ObjectPlace:
-    """Where a replica is."""
-    keys = ("id", "backend", "pool", "pool_id", "object", "size")
-    return ObjectPlace(**{key: found[key] for key in keys})
 
 
 def memory_of(found: RowMapping) -> MigrationMemory:

@@ -163,15 +163,10 @@ def _versions(table: Table) -> tuple[Select[Any], Select[Any]]:
     return called.where(table.c.current.is_(True)), called.where(table.c.version == bindparam("version"))
 
 
-def _place(row: RowMapping) -> ObjectPlace:
-    return ObjectPlace(
-        id=row["id"],
-        backend=row["backend"],
-        pool=row["pool"],
-        pool_id=row["pool_id"],
-        object=row["object"],
-        size=row["size"],
-    )
+def place_of(row: RowMapping, prefix: str = "") -> ObjectPlace:
+    """Where an instance or a copy of a snapshot is, by a row that has its pool too, each column behind the prefix."""
+    keys = ("id", "backend", "pool", "pool_id", "object", "size")
+    return ObjectPlace(**{key: row[f"{prefix}{key}"] for key in keys})
 
 
 def instance_place(connection: Connection, share_id: str) -> ObjectPlace:
@@ -191,7 +186,7 @@ def place_in_role(connection: Connection, share_id: str, role: str) -> ObjectPla
         .where(instances.c.share_id == share_id, instances.c.role == role)
     )
     row = connection.execute(statement).mappings().first()
-    return None if row is None else _place(row)
+    return None if row is None else place_of(row)
 
 
 def instances_of(connection: Connection, share_id: str) -> Sequence[RowMapping]:
@@ -266,7 +261,7 @@ def _copy_places(connection: Connection, *where: ColumnElement[bool]) -> list[Ob
         .where(*where)
         .order_by(copies.c.created_at, copies.c.id)
     )
-    return [_place(row) for row in connection.execute(statement).mappings()]
+    return [place_of(row) for row in connection.execute(statement).mappings()]
 
 
 def add_share(connection: Connection, actor: Actor, values: Mapping[str, Any]) -> str:

@@ -26,14 +26,12 @@ _NOTED = ("sync_operation", "synced_at", "error", "stale")
 """What the end of a round changes."""
 
 
-def row(connection: Connection, replica: str, *, whole: str, copied: str) -> RowMapping | None:
+def row(connection: Connection, replica: str) -> RowMapping | None:
     """A replica with its instance and pool, and those of the active instance as ``active_…``; None when it is gone.
 
-    ``lacks_snapshots``: snapshots of the share in status ``whole`` have no copy in ``copied``, or copies of others are
-    there.
+    ``lacks_snapshots``: whole snapshots of the share have no whole copy there, or copies of others are there.
     """
-    given = {"replica": replica, "whole": whole, "copied": copied}
-    found: RowMapping | None = connection.execute(_row(), given).mappings().first()
+    found: RowMapping | None = connection.execute(_row(), {"replica": replica}).mappings().first()
     return found
 
 
@@ -70,10 +68,10 @@ def _row() -> Select[Any]:
 def _missing(active: FromClause) -> ColumnElement[bool]:
     snapshots, copies, replicas = tables.snapshots.c, tables.snapshot_instances.c, tables.replicas.c
     of_it = exists().where(copies.snapshot_id == snapshots.id)
-    here = of_it.where(copies.instance_id == replicas.id, copies.status == bindparam("copied"))
+    here = of_it.where(copies.instance_id == replicas.id, copies.status == "copied")
     there = of_it.where(copies.instance_id == active.c.id)
     lacking = or_(*(~copy.correlate(tables.snapshots, tables.replicas, active) for copy in (here, there)))
-    return exists().where(snapshots.share_id == replicas.share_id, snapshots.status == bindparam("whole"), lacking)
+    return exists().where(snapshots.share_id == replicas.share_id, snapshots.status == "available", lacking)
 
 
 def _left_over() -> ColumnElement[bool]:

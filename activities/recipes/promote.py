@@ -84,7 +84,7 @@ class PromoteReplica(Recipe[PromoteReplicaInput]):
         terms = terms_of(connection, found)
         _check(connection, share, found, terms, request)
         change = qos.change_of(
-            connection, operation.id, share, replicas.place_of(found), qos.of_share(connection, share), share["size"]
+            connection, operation.id, share, resources.place_of(found), qos.of_share(connection, share), share["size"]
         )
         held = _raise(connection, operation, share, [fence for fence in fences if fence.kind != "snapshot"])
         where = f"{found['backend']}/{found['pool']}"
@@ -335,13 +335,12 @@ def _check_able(found: RowMapping) -> None:
 
 def check_asked_of_lost(request: PromoteReplicaInput | FailoverBackendInput, what: str) -> None:
     """Raise InvalidInput for what would have to be asked of a lost instance or backend."""
-    asked = {
-        "ignore_open_files": "which files are open" if request.ignore_open_files else "",
-        "verify": "what the replica is compared with" if request.verify is Verify.FULL else "",
-    }
-    for field, nobody in asked.items():
-        if nobody:
-            raise InvalidInput(f"of a lost {what} nobody asks {nobody}", field=field, hint="leave it out")
+    for field, asked, question in (
+        ("ignore_open_files", request.ignore_open_files, "which files are open"),
+        ("verify", request.verify is Verify.FULL, "what the replica is compared with"),
+    ):
+        if asked:
+            raise InvalidInput(f"of a lost {what} nobody asks {question}", field=field, hint="leave it out")
 
 
 def _check_flags(request: PromoteReplicaInput) -> None:

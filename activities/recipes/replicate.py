@@ -72,7 +72,7 @@ def terms_of(connection: Connection, found: RowMapping) -> ReplicaTerms:
     source = resources.pool_row(connection, resources.instance_place(connection, found["share_id"]).pool_id)
     return ReplicaTerms(
         mode=way_to(found, pool, source),
-        destination=replicas.place_of(found),
+        destination=resources.place_of(found),
         epoch=found["epoch"],
         fence_mode=next((mode for mode in ("ro", "none") if mode in source["attributes"].get("access_modes", [])), ""),
         withhold="none" in pool["attributes"].get("access_modes", []),
@@ -371,7 +371,7 @@ class SyncReplica(Recipe[SyncReplicaInput]):
                 hint="a sync is started with its replica, by nobody else; use ResyncReplica",
             )
         return self.started(
-            connection, operation, share_id=share["id"], share_name=share["name"], instance=replicas.place_of(found)
+            connection, operation, share_id=share["id"], share_name=share["name"], instance=resources.place_of(found)
         )
 
     def commit(

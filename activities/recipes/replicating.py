@@ -73,7 +73,7 @@ def follow(connection: Connection, operation: OpenOperation, step: FollowReplica
     source = resources.instance_place(connection, found["share_id"])
     _settle_copies(connection, found, step)
     staying = available_snapshots(connection, found["share_id"])
-    place = replicas.place_of(found)
+    place = resources.place_of(found)
     trouble = _grow(connection, operation, found, pool, source.size)
     trouble = trouble or _add_new(connection, operation, place, pool, staying)
     legs, gone = _legs(connection, found, staying)

@@ -23,7 +23,7 @@ def bury_replica(
     copies, instances, share = tables.snapshot_instances, tables.instances, replica["share_id"]
     # Copies of snapshots that are gone: its next round would have removed them.
     left = bury(connection, operation, share, copies, copies.c.instance_id == replica["id"], doomed=doomed)
-    left += bury_sync_points(connection, operation, replica, [replicas.place_of(replica)], doomed=doomed)
+    left += bury_sync_points(connection, operation, replica, [resources.place_of(replica)], doomed=doomed)
     replicas.remove(connection, replica["id"])
     return left + bury(connection, operation, share, instances, instances.c.id == replica["id"], doomed=doomed)
 

@@ -7,10 +7,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping
 
-from activities.recipes.migrate import AVAILABLE, COPIED
 from activities.recipes.replicate import mode_between, way_to
 from activities.recipes.replicating import seconds_between
-from inventory import replicas, watched_replicas
+from inventory import replicas, resources, watched_replicas
 from inventory.database import now
 from shareflow.contracts.migration_steps import MigrationMemory
 from shareflow.contracts.places import ObjectPlace
@@ -36,26 +35,15 @@ class AtRest:
 
 def at_rest(connection: Connection, step: WatchInput) -> AtRest | None:
     """The replica, when a round could have nothing to do but new content; None when it may have."""
-    found = watched_replicas.row(connection, step.replica, whole=AVAILABLE, copied=COPIED)
+    found = watched_replicas.row(connection, step.replica)
     if found is None or found["interval"] != step.interval:  # after a retype a round takes up what counts now
         return None
-    memory, source = replicas.memory_of(found), _active(found)
+    memory, source = replicas.memory_of(found), resources.place_of(found, "active_")
     here = {"backend": found["backend"], "name": found["pool"], "attributes": found["attributes"]}
     there = {"backend": source.backend, "name": source.pool, "attributes": found["active_attributes"]}
     follows = way_to(found, here, there) == "driver" and mode_between(found, here) in {"", memory.mode}
     whole = _is_whole(found, memory, step.operation) and memory.size == source.size and not found["lacks_snapshots"]
-    return AtRest(source, replicas.place_of(found), memory, found) if follows and whole else None
-
-
-def _active(found: RowMapping) -> ObjectPlace:
-    return ObjectPlace(
-        id=found["active_id"],
-        backend=found["active_backend"],
-        pool=found["active_pool"],
-        pool_id=found["active_pool_id"],
-        object=found["active_object"],
-        size=found["active_size"],
-    )
+    return AtRest(source, resources.place_of(found), memory, found) if follows and whole else None
 
 
 def _is_whole(found: RowMapping, memory: MigrationMemory, sync: str) -> bool:

@@ -59,15 +59,22 @@ def open_root(path: Path, what: str) -> int:
     end = time.monotonic() + MOVE_TIMEOUT
     while True:
         try:
-            return open_directory(os.fspath(path))
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-                raise Unknown(f"{what} {show(str(path))} cannot be opened: {error.strerror}") from error
+            return _open_root(path, what)
+        except (NotFound, Rejected):
             if not path.parent.is_symlink() or time.monotonic() > end:
-                if error.errno == errno.ENOENT:
-                    raise NotFound(f"{what} {show(str(path))} does not exist", hint="check the path") from None
-                raise Rejected(f"{what} {show(str(path))} is not a directory", hint="give a directory") from None
+                raise
         time.sleep(_MOVE_PAUSE)
+
+
+def _open_root(path: Path, what: str) -> int:
+    try:
+        return open_directory(os.fspath(path))
+    except FileNotFoundError:
+        raise NotFound(f"{what} {show(str(path))} does not exist", hint="check the path") from None
+    except OSError as error:
+        if error.errno in (errno.ENOTDIR, errno.ELOOP):
+            raise Rejected(f"{what} {show(str(path))} is not a directory", hint="give a directory") from None
+        raise Unknown(f"{what} {show(str(path))} cannot be opened: {error.strerror}") from error
 
 
 def compare_trees(source: Path, target: Path) -> list[str]:

@@ -39,7 +39,7 @@ def replicate(moves: Moves, share: str, **values: Any) -> str:
         reservations.carried(connection, operation, pool_id("b1"))
         resources.set_instance(connection, replica, allocated_bytes=size)
         for snapshot in resources.snapshots_of(connection, share):
-            resources.add_copy(connection, snapshot, replicas.place_of(replicas.row(connection, replica)))
+            resources.add_copy(connection, snapshot, resources.place_of(replicas.row(connection, replica)))
             resources.set_copies(connection, replica, [snapshot["id"]], status="copied")
     return replica
 
@@ -240,7 +240,7 @@ def test_inventory_expects_what_syncs_have_on_both_sides(moves: Moves) -> None:
     replica = replicate(moves, share, memory={"sync_points": ["sf-point"], "mode": "none"})
     with moves.database.read() as connection:
         here, there = (comparison.expected(connection, pool_id(pool)) for pool in ("a1", "b1"))
-        place = replicas.place_of(replicas.row(connection, replica))
+        place = resources.place_of(replicas.row(connection, replica))
         (copy,) = resources.copy_places(connection, replica)
     assert (here["sf-point"].settled, there["sf-point"].settled) == (False, False)
     item = there[place.object]

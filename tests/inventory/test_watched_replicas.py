@@ -32,7 +32,7 @@ def replica(moves: Moves) -> str:
 def look(moves: Moves, replica: str) -> RowMapping:
     """The row as a look reads it."""
     with moves.database.read() as connection:
-        found = watched_replicas.row(connection, replica, whole="available", copied="copied")
+        found = watched_replicas.row(connection, replica)
     assert found is not None
     return found
 
@@ -44,7 +44,7 @@ def copy(moves: Moves, replica: str, status: str) -> None:
         known = {row["snapshot_id"] for row in resources.copies_on(connection, replica)}
         for snapshot in resources.snapshots_of(connection, found["share_id"]):
             if snapshot["id"] not in known:
-                resources.add_copy(connection, snapshot, replicas.place_of(found))
+                resources.add_copy(connection, snapshot, resources.place_of(found))
             resources.set_copies(connection, replica, [snapshot["id"]], status=status)
 
 
@@ -53,7 +53,7 @@ def test_a_look_sees_where_both_sides_are(moves: Moves, replica: str) -> None:
     found = look(moves, replica)
     with moves.database.read() as connection:
         active = resources.instance_place(connection, found["share_id"])
-        assert replicas.place_of(found) == replicas.place_of(replicas.row(connection, replica))
+        assert resources.place_of(found) == resources.place_of(replicas.row(connection, replica))
     seen = [found[f"active_{key}"] for key in ("id", "backend", "pool", "pool_id", "object", "size")]
     assert seen == [active.id, active.backend, active.pool, active.pool_id, active.object, active.size]
 
@@ -100,4 +100,4 @@ def test_a_replica_that_was_never_in_step_can_be_noted(moves: Moves, replica: st
 def test_a_replica_that_is_gone_is_not_seen(moves: Moves) -> None:
     """Its round says so."""
     with moves.database.read() as connection:
-        assert watched_replicas.row(connection, "nobody", whole="available", copied="copied") is None
+        assert watched_replicas.row(connection, "nobody") is None

@@ -323,7 +323,7 @@ async def test_what_goes_with_a_lost_active_alone_is_refused_before_anybody_is_w
     assert "accept_loss goes with lost: true" in await _refused(home, "InvalidInput", accept_loss=True)
     assert "stale goes with lost: true" in await _refused(home, "InvalidInput", stale="resync")
     lost: dict[str, Any] = {"lost": True, "accept_loss": True, "reason": "burnt"}
-    assert "which files are open" in await _refused(home, "InvalidInput", **lost, ignore_open_files=True)
+    assert "ignore_open_files" in await _refused(home, "InvalidInput", **lost, ignore_open_files=True)
     assert "compared with" in await _refused(home, "InvalidInput", **lost, verify="full")
     assert "without a reason" in await _refused(home, "InvalidInput", **{**lost, "reason": " "})
     gate.open()
